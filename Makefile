@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# memtree. `make run` shows it, `make test` tests it, `make help` lists the rest.
+# Everything built lies under .output/.
+
+VERSION := 0.1.0
+
+CC ?= cc
+CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
+BPFTOOL ?= $(or $(shell command -v bpftool),/usr/sbin/bpftool)
+PKG_CONFIG ?= pkg-config
+CLANG_FORMAT ?= clang-format
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+OUT := .output
+ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+MULTIARCH := $(shell uname -m)-linux-gnu
+
+ifeq ($(V),1)
+  Q :=
+  say = @:
+else
+  Q := @
+  say = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wundef -Wno-unused-parameter
+C_WARNINGS := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wformat=2 -Wwrite-strings
+ifdef CI
+  WERROR := -Werror
+endif
+
+LIBRARIES := libbpf libevent_core jansson
+CPPFLAGS += -D_GNU_SOURCE -DMEMTREE_VERSION='"$(VERSION)"' -Iinclude -iquote user -I$(OUT)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(C_WARNINGS) $(WERROR) $(shell $(PKG_CONFIG) --cflags $(LIBRARIES)) \
+	$(CFLAGS)
+LDLIBS = $(shell $(PKG_CONFIG) --libs $(LIBRARIES)) -lm
+# libelf of newer Debian wants zstd, which only the private list names.
+STATIC_LDLIBS = -static $(shell $(PKG_CONFIG) --static --libs $(LIBRARIES)) -lm
+
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -I. -Iinclude \
+	-I/usr/include/$(MULTIARCH) $(WARNINGS) $(WERROR)
+
+BPF_SOURCES := maps counters calibration trees spaces memory lifecycle snapshot
+# Pure rooms: no kernel, no clock; what the unit tests link.
+PURE_SOURCES := units escape model family kernel
+USER_SOURCES := $(PURE_SOURCES) talk options tracker loader snapshot node json launch run ps tree
+
+BPF_OBJECTS := $(BPF_SOURCES:%=$(OUT)/bpf/%.bpf.o)
+USER_OBJECTS := $(USER_SOURCES:%=$(OUT)/user/%.o)
+SKELETON := $(OUT)/memtree.skel.h
+
+.DELETE_ON_ERROR:
+.PHONY: all static run test check unit live matrix packages install uninstall clean help \
+	vmlinux-check
+all: $(OUT)/memtree
+
+help:
+	@echo 'make run          build and show memtree on a live process tree (as root)'
+	@echo 'make test         unit tests, live tests, and the live tests on four kernels'
+	@echo 'make check        format, layers, headers, unit tests'
+	@echo 'make live         the live tests on this kernel (as root)'
+	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
+	@echo 'make static       one statically linked binary: $(OUT)/memtree-static'
+	@echo 'make vmlinux-check  compare vmlinux.h with this kernel'
+	@echo 'make install      to $$DESTDIR$$PREFIX (/usr/local)'
+
+# --- build ----------------------------------------------------------------------------
+
+$(OUT)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,CLANG-BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
+$(OUT)/memtree.bpf.o: $(BPF_OBJECTS)
+	$(call say,BPF-LINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKELETON): $(OUT)/memtree.bpf.o
+	$(call say,SKELETON,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name memtree_bpf > $@
+
+$(OUT)/user/%.o: user/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/user/loader.o: $(SKELETON)
+
+$(OUT)/memtree: $(USER_OBJECTS) $(OUT)/user/main.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+static: $(OUT)/memtree-static
+$(OUT)/memtree-static: $(USER_OBJECTS) $(OUT)/user/main.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(STATIC_LDLIBS) -o $@
+
+-include $(wildcard $(OUT)/*/*.d $(OUT)/*/*/*.d)
+
+clean:
+	rm -rf $(OUT)

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Exact reading: iterators that a reader runs over the tracker's own maps. They write
+ * nothing but records, so any number of readers may run them at once. A reader adds, per
+ * address space, the space's record and what the threads of its processes keep back.
+ */
+#include "maps.bpf.h"
+
+SEC("iter/bpf_map_elem")
+int snapshot_spaces(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct mt_space_record record = {};
+	struct mt_space *space = ctx->value;
+	u64 *key = ctx->key;
+	u64 mm;
+
+	if (!key || !space)
+		return 0;
+	mm = *key;
+	record.mm = mm;
+	__builtin_memcpy(&record.space, space, sizeof(record.space));
+	counters_exact(mm, record.exact);
+	/* Still there, so the mm was not recycled while it was read. */
+	if (!bpf_map_lookup_elem(&mt_spaces, &mm))
+		return 0;
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+static __always_inline void thread_kept_back(struct task_struct *task, s64 sum[MT_KINDS])
+{
+	struct task_struct___pre62 *old = (void *)task;
+	int count[MT_KINDS] = {};
+
+	bpf_probe_read_kernel(count, sizeof(count),
+			      __builtin_preserve_access_index(&old->rss_stat.count));
+	for (int kind = 0; kind < MT_KINDS; kind++)
+		sum[kind] += (s64)count[kind] << page_shift;
+}
+
+/* What the threads of a group keep back, before 6.2: a walk along signal->thread_head. */
+static __always_inline void process_kept_back(struct task_struct *leader,
+					      struct mt_process_record *record)
+{
+	struct signal_struct *signal = BPF_CORE_READ(leader, signal);
+	void *head = __builtin_preserve_access_index(&signal->thread_head);
+	struct list_head *node = BPF_CORE_READ(signal, thread_head.next);
+	u64 offset = bpf_core_field_offset(struct task_struct, thread_node);
+
+	for (int i = 0; i < THREADS_WALK_MAX && node && (void *)node != head; i++) {
+		thread_kept_back((void *)((u64)node - offset), record->kept_back);
+		record->threads_read++;
+		if (bpf_probe_read_kernel(&node, sizeof(node), &node->next))
+			break;
+	}
+}
+
+SEC("iter/bpf_map_elem")
+int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct mt_process_record record = {};
+	struct mt_process *process = ctx->value;
+	struct task_struct *leader;
+	__u32 *key = ctx->key;
+
+	if (!key || !process)
+		return 0;
+	record.tgid = *key;
+	record.mm = process->mm;
+	record.start_boot_ns = process->start_boot_ns;
+	record.execed_boot_ns = process->execed_boot_ns;
+	record.tree = process->tree;
+	record.born_ppid = process->born_ppid;
+	leader = (void *)process->leader;
+	if (BPF_CORE_READ(leader, pid) == record.tgid &&
+	    BPF_CORE_READ(leader, start_boottime) == record.start_boot_ns) {
+		record.leader_known = 1;
+		record.ppid = BPF_CORE_READ(leader, real_parent, tgid);
+		record.threads = BPF_CORE_READ(leader, signal, nr_threads);
+		record.task_state = task_state_bits(leader);
+		BPF_CORE_READ_STR_INTO(&record.comm, leader, comm);
+		if (threads_keep_remainders())
+			process_kept_back(leader, &record);
+		else
+			record.threads_read = record.threads;
+	}
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+/* For groups beyond the bounded walk, before 6.2: every thread of the tracked ones. */
+SEC("iter/task")
+int snapshot_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct mt_thread_record record = {};
+
+	if (!task)
+		return 0;
+	record.tgid = task->tgid;
+	if (!bpf_map_lookup_elem(&mt_processes, &record.tgid))
+		return 0;
+	thread_kept_back(task, record.kept_back);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The life of a charged address space: added at fork or exec, settled whenever its
+ * counters move, cleared and ended with its teardown.
+ *
+ * The invariant: bytes[] of a tree is the sum of `seen` of its spaces. It holds without
+ * locks because both change by the same difference; racing CPUs may both apply one, and
+ * then the next event corrects `seen` and the total alike.
+ */
+#ifndef MEMTREE_SPACES_BPF_H
+#define MEMTREE_SPACES_BPF_H
+
+#include "trees.bpf.h"
+
+/* Global functions of integers, for the reason in trees.bpf.h. */
+
+/* Turns the ratchet of what a space inherited of one kind. */
+int space_ratchet(u64 mm, __u32 kind);
+
+/* Uncharges in place; the entry stays until the teardown ends, so that an event of the
+ * same space on another CPU (reclaim) finds it and is settled too. */
+int space_clear(u64 mm);
+
+/* Uncharges and forgets. The delete that succeeds releases the tree. */
+int space_end(u64 mm);
+
+/*
+ * Charges a new address space of process `tgid`, with what it inherits when `parent_mm`
+ * is not 0. Idempotent: the program that inserts it opens the window, its twin only
+ * settles. Room is made when the pointer belonged to a space whose end was never seen:
+ * pointers are recycled at once.
+ */
+int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32 tree);
+
+/* Follows one counter, now at `now` bytes as the live view has it. */
+static __always_inline void space_settle(struct mt_space *space, u64 mm, __u32 kind, s64 now)
+{
+	s64 moved = now - space->seen[kind & 3];
+
+	if (moved) {
+		__sync_fetch_and_add(&space->seen[kind & 3], moved);
+		tree_add(space->tree, kind, moved);
+	}
+	/* The ratchet reads the exact value, so it is asked only while less than the
+	 * inherited memory seems to be left. */
+	if (space->inherited[kind & 3] && now < space->inherited[kind & 3])
+		space_ratchet(plain_address((void *)mm), kind);
+}
+
+#endif /* MEMTREE_SPACES_BPF_H */

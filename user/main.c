@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Finds the command and hands it its arguments. */
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "options.h"
+#include "talk.h"
+
+struct command {
+	const char *name;
+	int (*main)(int argc, char **argv); /* NULL: in the contract, not built yet */
+	const char *summary;
+};
+
+static const struct command commands[] = {
+	{"run", command_run, "run a command as a new tree"},
+	{"ps", command_ps, "one line per tree"},
+	{"tree", command_tree, "the processes of a tree, as a tree"},
+	{"add", NULL, NULL},
+	{"set", NULL, NULL},
+	{"rm", NULL, NULL},
+	{"kill", NULL, NULL},
+	{"daemon", NULL, NULL},
+	{"events", NULL, NULL},
+	{"why", NULL, NULL},
+	{"compare", NULL, NULL},
+	{"explain", NULL, NULL},
+	{"groups", NULL, NULL},
+	{"audit", NULL, NULL},
+	{"doctor", NULL, NULL},
+};
+
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static int help_print(void)
+{
+	puts("memtree tracks the memory of process trees from inside the kernel.\n");
+	puts("usage: memtree COMMAND [OPTIONS]\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (commands[i].main)
+			printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+	puts("\nmemtree COMMAND --help tells a command's options.");
+	return EXIT_OK;
+}
+
+static int usage_fail(const char *what, const char *name)
+{
+	fprintf(stderr, "memtree: %s%s%s; see memtree --help\n", what, name ? " " : "",
+		name ? name : "");
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage_fail("which command?", NULL);
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+		return help_print();
+	if (!strcmp(argv[1], "--version")) {
+		puts("memtree " MEMTREE_VERSION);
+		return EXIT_OK;
+	}
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		if (!commands[i].main)
+			return usage_fail("not built yet:", commands[i].name);
+		return commands[i].main(argc - 1, argv + 1);
+	}
+	return usage_fail("unknown command", argv[1]);
+}

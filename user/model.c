@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "model.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uthash.h>
+
+#include "charge.h"
+#include "cleanup.h"
+
+/* Leader's task state bits, include/linux/sched.h; the letters are those of proc(5). */
+#define STATE_RUNNING 0x00
+#define STATE_INTERRUPTIBLE 0x01
+#define STATE_UNINTERRUPTIBLE 0x02
+#define STATE_STOPPED 0x04
+#define STATE_TRACED 0x08
+
+/* An address space while its pieces come together. */
+struct space {
+	uint64_t mm;
+	const struct mt_space_record *record;
+	int64_t bytes[MT_KINDS];
+	int64_t inherited[MT_KINDS];
+	uint32_t sharers;
+	UT_hash_handle hh;
+};
+
+struct builder {
+	const struct snapshot *snapshot;
+	struct space *space_rows;
+	struct space *spaces; /* table by mm */
+	struct model model;
+};
+
+int64_t bytes_rss(const int64_t bytes[MT_KINDS])
+{
+	return charge_measure((const __s64 *)bytes, MT_METRIC_RSS);
+}
+
+static int64_t to_real(const struct snapshot *snapshot, uint64_t then, uint64_t now)
+{
+	return then ? snapshot->real_ns - (int64_t)(now - then) : 0;
+}
+
+static struct tree *tree_row(struct model *model, uint32_t id)
+{
+	for (size_t i = 0; i < model->tree_count; i++)
+		if (model->trees[i].id == id)
+			return &model->trees[i];
+	return NULL;
+}
+
+const struct tree *model_find(const struct model *model, uint32_t id)
+{
+	return tree_row((struct model *)model, id);
+}
+
+uint32_t model_parent(const struct model *model, const struct tree *tree)
+{
+	return tree->parent && model_find(model, tree->parent) ? tree->parent : 0;
+}
+
+bool model_is_inside(const struct model *model, uint32_t id, uint32_t ancestor)
+{
+	for (int depth = 0; depth < MT_DEPTH && id; depth++) {
+		const struct tree *tree = model_find(model, id);
+
+		if (id == ancestor)
+			return true;
+		id = tree ? tree->parent : 0;
+	}
+	return false;
+}
+
+static void tree_fill(const struct snapshot *snapshot, const struct tree_reading *reading,
+		      struct tree *tree)
+{
+	tree->tracker_id = snapshot->tracker_id;
+	tree->id = reading->settings.id;
+	tree->parent = reading->settings.parent;
+	memcpy(tree->name, reading->registration.name, sizeof(tree->name));
+	tree->name[MT_NAME_SIZE - 1] = '\0';
+	tree->root_tgid = reading->totals.root_tgid;
+	tree->owner_tgid = reading->registration.owner_tgid;
+	tree->metric = reading->settings.metric;
+	tree->window_ns = reading->settings.window_ns;
+	tree->registered_real_ns = to_real(snapshot, reading->registration.registered_boot_ns,
+					   snapshot->boot_ns);
+	tree->forks = (uint64_t)reading->totals.forks;
+	tree->holds = charge_clamp(reading->totals.holds);
+	tree->peak = reading->totals.peak;
+	tree->peak_real_ns = to_real(snapshot, reading->totals.peak_mono_ns, snapshot->mono_ns);
+	for (int kind = 0; kind < MT_KINDS; kind++)
+		tree->live[kind] = charge_clamp(reading->totals.bytes[kind]);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct tree *left = a, *right = b;
+
+	return (left->id > right->id) - (left->id < right->id);
+}
+
+static int trees_fill(struct builder *builder)
+{
+	const struct snapshot *snapshot = builder->snapshot;
+	struct model *model = &builder->model;
+
+	model->trees = calloc(snapshot->tree_count + 1, sizeof(*model->trees));
+	if (!model->trees)
+		return -ENOMEM;
+	for (size_t i = 0; i < snapshot->tree_count; i++)
+		tree_fill(snapshot, &snapshot->trees[i], &model->trees[i]);
+	model->tree_count = snapshot->tree_count;
+	qsort(model->trees, model->tree_count, sizeof(*model->trees), by_id);
+	return 0;
+}
+
+static int spaces_fill(struct builder *builder)
+{
+	const struct snapshot *snapshot = builder->snapshot;
+
+	builder->space_rows = calloc(snapshot->space_count + 1, sizeof(*builder->space_rows));
+	if (!builder->space_rows)
+		return -ENOMEM;
+	for (size_t i = 0; i < snapshot->space_count; i++) {
+		struct space *space = &builder->space_rows[i], *twice;
+
+		space->record = &snapshot->spaces[i];
+		space->mm = space->record->mm;
+		HASH_FIND(hh, builder->spaces, &space->mm, sizeof(space->mm), twice);
+		if (twice)
+			continue; /* the iterator met it again after a bucket changed */
+		memcpy(space->bytes, space->record->exact, sizeof(space->bytes));
+		HASH_ADD(hh, builder->spaces, mm, sizeof(space->mm), space);
+	}
+	return 0;
+}
+
+static struct space *space_find(struct builder *builder, uint64_t mm)
+{
+	struct space *space;
+
+	HASH_FIND(hh, builder->spaces, &mm, sizeof(mm), space);
+	return space;
+}
+
+/* Adds what the threads of one process keep back; true when all of them were read. */
+static bool remainders_add(const struct snapshot *snapshot,
+			   const struct mt_process_record *record, int64_t *bytes)
+{
+	bool whole = record->threads_read >= record->threads;
+
+	if (whole || !snapshot->thread_count) {
+		for (int kind = 0; kind < MT_KINDS; kind++)
+			bytes[kind] += record->kept_back[kind];
+		return whole;
+	}
+	for (size_t i = 0; i < snapshot->thread_count; i++)
+		if (snapshot->threads[i].tgid == record->tgid)
+			for (int kind = 0; kind < MT_KINDS; kind++)
+				bytes[kind] += snapshot->threads[i].kept_back[kind];
+	return true;
+}
+
+static char state_letter(uint32_t state)
+{
+	if (state == STATE_RUNNING)
+		return 'R';
+	if (state & STATE_TRACED)
+		return 't';
+	if (state & STATE_STOPPED)
+		return 'T';
+	if (state & STATE_INTERRUPTIBLE)
+		return 'S';
+	return state & STATE_UNINTERRUPTIBLE ? 'D' : 'Z'; /* Z: a leader that has exited */
+}
+
+static void process_fill(struct builder *builder, const struct mt_process_record *record,
+			 struct process *process)
+{
+	struct space *space = space_find(builder, record->mm);
+
+	process->tgid = record->tgid;
+	process->ppid = record->ppid;
+	process->tree = record->tree;
+	process->start_boot_ns = record->start_boot_ns;
+	process->execed_boot_ns = record->execed_boot_ns;
+	process->threads = record->threads;
+	process->state = state_letter(record->task_state);
+	memcpy(process->comm, record->comm, sizeof(process->comm));
+	process->mm = record->mm;
+	process->inexact = !record->leader_known;
+	/* A parent that died leaves its children to a reaper. */
+	process->orphan = record->leader_known && record->ppid != record->born_ppid;
+	if (space) {
+		space->sharers++;
+		if (!remainders_add(builder->snapshot, record, space->bytes))
+			process->inexact = true;
+	}
+}
+
+static void zombie_fill(const struct zombie_reading *reading, struct process *process)
+{
+	process->tgid = reading->tgid;
+	process->ppid = reading->zombie.ppid;
+	process->tree = reading->zombie.tree;
+	process->start_boot_ns = reading->zombie.start_boot_ns;
+	process->execed_boot_ns = reading->zombie.execed_boot_ns;
+	process->state = 'Z';
+	memcpy(process->comm, reading->zombie.comm, sizeof(process->comm));
+	process->zombie = true;
+}
+
+static bool is_live(const struct model *model, uint32_t tgid, uint64_t start_boot_ns)
+{
+	for (size_t i = 0; i < model->process_count; i++)
+		if (model->processes[i].tgid == tgid &&
+		    model->processes[i].start_boot_ns == start_boot_ns)
+			return true;
+	return false;
+}
+
+static int processes_fill(struct builder *builder)
+{
+	const struct snapshot *snapshot = builder->snapshot;
+	struct model *model = &builder->model;
+
+	model->processes = calloc(snapshot->process_count + snapshot->zombie_count + 1,
+				  sizeof(*model->processes));
+	if (!model->processes)
+		return -ENOMEM;
+	for (size_t i = 0; i < snapshot->process_count; i++)
+		process_fill(builder, &snapshot->processes[i],
+			     &model->processes[model->process_count++]);
+	for (size_t i = 0; i < snapshot->zombie_count; i++) {
+		const struct zombie_reading *zombie = &snapshot->zombies[i];
+
+		/* Its exit ran between the two readings. */
+		if (is_live(model, zombie->tgid, zombie->zombie.start_boot_ns))
+			continue;
+		zombie_fill(zombie, &model->processes[model->process_count++]);
+	}
+	return 0;
+}
+
+/* What is exempt now: the ratchet of the kernel side, held against the exact figure. */
+static void spaces_settle(struct builder *builder)
+{
+	struct space *space, *next;
+
+	HASH_ITER(hh, builder->spaces, space, next) {
+		const struct mt_space *charged = &space->record->space;
+		bool open = charge_window_open(charged->deadline, builder->snapshot->mono_ns);
+
+		for (int kind = 0; kind < MT_KINDS; kind++) {
+			int64_t left = charge_clamp(charged->inherited[kind]);
+
+			space->bytes[kind] = charge_clamp(space->bytes[kind]);
+			if (left > space->bytes[kind])
+				left = space->bytes[kind];
+			space->inherited[kind] = open ? left : 0;
+		}
+	}
+}
+
+static void processes_settle(struct builder *builder)
+{
+	struct model *model = &builder->model;
+
+	for (size_t i = 0; i < model->process_count; i++) {
+		struct process *process = &model->processes[i];
+		struct space *space = process->zombie ? NULL : space_find(builder, process->mm);
+		const struct tree *tree = model_find(model, process->tree);
+
+		if (!space)
+			continue;
+		memcpy(process->bytes, space->bytes, sizeof(process->bytes));
+		process->inherited = charge_measure((const __s64 *)space->inherited,
+						    tree ? tree->metric : MT_METRIC_RSS);
+		process->shared_mm = space->sharers > 1;
+	}
+}
+
+/* Calls for a tree and every tree around it. */
+#define for_each_ancestor(model, tree_, id_)                                             \
+	for (struct tree *tree_ = tree_row(model, id_); tree_;                            \
+	     tree_ = tree_->parent ? tree_row(model, tree_->parent) : NULL)
+
+static void trees_charge(struct builder *builder)
+{
+	struct model *model = &builder->model;
+	struct space *space, *next;
+
+	HASH_ITER(hh, builder->spaces, space, next) {
+		for_each_ancestor(model, tree, space->record->space.tree) {
+			tree->spaces++;
+			for (int kind = 0; kind < MT_KINDS; kind++)
+				tree->bytes[kind] += space->bytes[kind];
+			tree->inherited += charge_measure((const __s64 *)space->inherited,
+							  tree->metric);
+		}
+	}
+}
+
+static void trees_count(struct builder *builder)
+{
+	struct model *model = &builder->model;
+
+	for (size_t i = 0; i < model->process_count; i++) {
+		struct process *process = &model->processes[i];
+
+		for_each_ancestor(model, tree, process->tree) {
+			if (process->tgid == tree->root_tgid)
+				process->orphan = false; /* a root has nobody to lose */
+			tree->processes += !process->zombie;
+			tree->zombies += process->zombie;
+			tree->orphans += process->orphan;
+			tree->threads += process->threads;
+			tree->inexact |= process->inexact;
+		}
+	}
+}
+
+static int bits(uint32_t mask)
+{
+	return __builtin_popcount(mask);
+}
+
+static void tree_judge(const struct snapshot *snapshot, struct tree *tree)
+{
+	int64_t unit = snapshot->error_bound_bytes;
+
+	tree->charged = charge_measure((const __s64 *)tree->bytes, tree->metric) - tree->inherited;
+	tree->live_charged = charge_clamp(charge_measure((const __s64 *)tree->live, tree->metric) -
+					  tree->inherited);
+	tree->error_bound = snapshot->thread_remainders
+				    ? unit * tree->threads
+				    : unit * tree->spaces * bits(tree->metric);
+	if (tree->peak < tree->charged) {
+		tree->peak = tree->charged;
+		tree->peak_real_ns = snapshot->real_ns;
+	}
+}
+
+static int by_tree_and_start(const void *a, const void *b)
+{
+	const struct process *left = a, *right = b;
+
+	if (left->tree != right->tree)
+		return left->tree < right->tree ? -1 : 1;
+	if (left->start_boot_ns != right->start_boot_ns)
+		return left->start_boot_ns < right->start_boot_ns ? -1 : 1;
+	return (left->tgid > right->tgid) - (left->tgid < right->tgid);
+}
+
+int model_build(const struct snapshot *snapshot, struct model *ret_model)
+{
+	struct builder builder = {.snapshot = snapshot};
+	int err = trees_fill(&builder);
+
+	if (!err)
+		err = spaces_fill(&builder);
+	if (!err)
+		err = processes_fill(&builder);
+	if (!err) {
+		spaces_settle(&builder);
+		processes_settle(&builder);
+		trees_charge(&builder);
+		trees_count(&builder);
+		for (size_t i = 0; i < builder.model.tree_count; i++)
+			tree_judge(snapshot, &builder.model.trees[i]);
+		qsort(builder.model.processes, builder.model.process_count,
+		      sizeof(*builder.model.processes), by_tree_and_start);
+		memcpy(builder.model.losses, snapshot->losses, sizeof(snapshot->losses));
+	}
+	HASH_CLEAR(hh, builder.spaces);
+	free(builder.space_rows);
+	if (err) {
+		model_free(&builder.model);
+		return err;
+	}
+	*ret_model = builder.model;
+	return 0;
+}
+
+void model_free(struct model *model)
+{
+	free(model->trees);
+	free(model->processes);
+	memset(model, 0, sizeof(*model));
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a snapshot means: trees with their processes, exact memory charged once per
+ * address space, inherited memory, counts. Pure: no map, no clock, no output.
+ */
+#ifndef MEMTREE_MODEL_H
+#define MEMTREE_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "maps.h"
+#include "snapshot.h"
+
+struct process {
+	uint32_t tgid, ppid;
+	uint32_t tree; /* id of the innermost tree */
+	uint64_t start_boot_ns, execed_boot_ns;
+	uint32_t threads;
+	char state; /* as in /proc/PID/stat, of the leader */
+	char comm[MT_COMM_SIZE];
+	int64_t bytes[MT_KINDS]; /* exact; of a shared address space, in every sharer */
+	int64_t inherited;	 /* still exempt, as the tree's metric counts it */
+	uint64_t mm;
+	bool shared_mm; /* another member uses the same address space */
+	bool orphan;	/* its parent at birth is gone */
+	bool zombie;
+	bool inexact; /* what its threads keep back could not be read whole */
+};
+
+/* Every figure includes the trees inside. */
+struct tree {
+	uint32_t tracker_id, id, parent; /* parent 0: none */
+	char name[MT_NAME_SIZE];
+	uint32_t root_tgid, owner_tgid;
+	uint32_t metric;
+	uint64_t window_ns;
+	int64_t registered_real_ns;
+	uint32_t processes, threads, zombies, orphans, spaces;
+	uint64_t forks;
+	int64_t holds;
+	int64_t bytes[MT_KINDS]; /* exact */
+	int64_t inherited;	 /* exempt now, bytes */
+	int64_t charged;
+	int64_t peak; /* bytes; never below `charged` */
+	int64_t peak_real_ns;
+	int64_t live[MT_KINDS]; /* what the kernel side follows */
+	int64_t live_charged;
+	int64_t error_bound; /* of live_charged, bytes */
+	bool inexact;
+};
+
+struct model {
+	struct tree *trees; /* by id */
+	size_t tree_count;
+	struct process *processes; /* by tree, then start */
+	size_t process_count;
+	uint64_t losses[MT_LOSSES];
+};
+
+/* Negative errno on failure; the caller frees with model_free. */
+int model_build(const struct snapshot *snapshot, struct model *ret_model);
+void model_free(struct model *model);
+
+/* NULL when there is none. */
+const struct tree *model_find(const struct model *model, uint32_t id);
+
+/* The id of the enclosing tree as far as it still exists, 0: none. */
+uint32_t model_parent(const struct model *model, const struct tree *tree);
+
+/* Whether tree `id` is `ancestor` or lies inside it. */
+bool model_is_inside(const struct model *model, uint32_t id, uint32_t ancestor);
+
+/* rss = anon + file + shmem. */
+int64_t bytes_rss(const int64_t bytes[MT_KINDS]);
+
+#endif /* MEMTREE_MODEL_H */

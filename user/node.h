@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* All trackers of this machine, each with its model: what the reading commands show. */
+#ifndef MEMTREE_NODE_H
+#define MEMTREE_NODE_H
+
+#include "model.h"
+#include "tracker.h"
+
+struct node_tracker {
+	struct tracker *tracker;
+	struct snapshot snapshot;
+	struct model model;
+};
+
+struct node {
+	struct node_tracker *trackers;
+	int count;
+};
+
+#define NODE_ID_TEXT 24
+
+/*
+ * Reads everything. What fails is said in one line and returned as an exit status; 3 when
+ * there is no tracker at all. Losses and inexact trees are noted on stderr. The caller
+ * frees with node_free.
+ */
+int node_read(struct node *ret_node);
+void node_free(struct node *node);
+
+/* "TRACKER.TREE", unique on this machine; what `#ID` is compared with. */
+const char *node_tree_id(const struct tree *tree, char buffer[NODE_ID_TEXT]);
+
+/*
+ * The tree that `name` (or "#ID") names; 0, or an exit status after one line on stderr:
+ * 2 when two trackers use the name, 3 when there is none.
+ */
+int node_find_tree(const struct node *node, const char *name,
+		   const struct node_tracker **ret_tracker, const struct tree **ret_tree);
+
+#endif /* MEMTREE_NODE_H */

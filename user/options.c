@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "options.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "talk.h"
+
+enum { KEY_JSON = 0x2000 };
+
+static const struct argp_option common_table[] = {
+	{"json", KEY_JSON, NULL, 0, "Print one JSON document", 10},
+	{"quiet", 'q', NULL, 0, "Say nothing but errors", 10},
+	{"verbose", 'v', NULL, 0, "Say more", 10},
+	{0},
+};
+
+static error_t common_parse(int key, char *argument, struct argp_state *state)
+{
+	struct common_options *options = state->input;
+
+	(void)argument;
+	switch (key) {
+	case KEY_JSON:
+		options->json = true;
+		return 0;
+	case 'q':
+		talk_level = TALK_QUIET;
+		return 0;
+	case 'v':
+		talk_level = TALK_VERBOSE;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp options_common = {.options = common_table, .parser = common_parse};
+
+void options_refuse(const char *command, const char *format, ...)
+{
+	char line[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	fprintf(stderr, "memtree %s: %s; see memtree %s --help\n", command, line, command);
+	exit(EXIT_USAGE);
+}
+
+void options_parse(const struct argp *argp, const char *command, int argc, char **argv,
+		   void *input)
+{
+	char name[64];
+	int index = 0;
+
+	snprintf(name, sizeof(name), "memtree %s", command);
+	argv[0] = name;
+	/* Without argp's own errors, which take two lines. */
+	if (argp_parse(argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS, &index, input))
+		options_refuse(command, "'%s' is no option of this command, or lacks its value",
+			       argv[index > 1 ? index - 1 : index]);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What all commands share about their arguments: the common options, one-line errors with
+ * exit status 2, and options of the contract that are not built yet, which are refused.
+ */
+#ifndef MEMTREE_OPTIONS_H
+#define MEMTREE_OPTIONS_H
+
+#include <argp.h>
+#include <stdbool.h>
+
+struct common_options {
+	bool json;
+};
+
+/* Children of a command's parser: the common options, its input a common_options. */
+extern const struct argp options_common;
+
+/* A planned option, refused by options_parse; at the end of a command's table. */
+enum { OPTION_PLANNED = 0x1000 };
+#define OPTION_IS_PLANNED(name, letter, argument) \
+	{name, letter, argument, OPTION_HIDDEN, NULL, 0}
+
+/*
+ * argp_parse with the errors of this program: one line on stderr, then exit status 2.
+ * `command` is "run", "ps", ...; argv[0] is the command's name. In order: what follows
+ * the first argument is not taken for an option.
+ */
+void options_parse(const struct argp *argp, const char *command, int argc, char **argv,
+		   void *input);
+
+/* One line and exit status 2. */
+_Noreturn void options_refuse(const char *command, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif /* MEMTREE_OPTIONS_H */

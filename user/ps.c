@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* memtree ps: one line per tree, trees inside a tree below it. */
+#include <stdio.h>
+
+#include "commands.h"
+#include "json.h"
+#include "node.h"
+#include "options.h"
+#include "talk.h"
+#include "units.h"
+
+static const struct argp_option table[] = {
+	OPTION_IS_PLANNED("by", OPTION_PLANNED, "group"),
+	{0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = state->input;
+		return 0;
+	case ARGP_KEY_ARG:
+		options_refuse("ps", "unexpected argument '%s'", argument);
+	case OPTION_PLANNED:
+		options_refuse("ps", "--by is not built yet");
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static void row_print(const struct tree *tree, int depth)
+{
+	char size[8][UNITS_SIZE_TEXT], id[NODE_ID_TEXT];
+
+	printf("%*s%-*s %-7s %-8s %5u %5u %5u %5u %8s %8s %8s %8s %8s %8s %8s %8s\n", depth * 2,
+	       "", 24 - depth * 2, tree->name, node_tree_id(tree, id),
+	       tree->holds ? "running" : "ended", tree->processes, tree->threads, tree->zombies,
+	       tree->orphans, units_format_size(tree->charged, size[0]),
+	       units_format_size(tree->inherited, size[1]),
+	       units_format_size(tree->peak, size[2]),
+	       units_format_size(bytes_rss(tree->bytes), size[3]),
+	       units_format_size(tree->bytes[MT_ANON], size[4]),
+	       units_format_size(tree->bytes[MT_FILE], size[5]),
+	       units_format_size(tree->bytes[MT_SHMEM], size[6]),
+	       units_format_size(tree->bytes[MT_SWAP], size[7]));
+}
+
+static void children_print(const struct model *model, uint32_t parent, int depth)
+{
+	for (size_t i = 0; i < model->tree_count && depth < MT_DEPTH; i++) {
+		if (model_parent(model, &model->trees[i]) != parent)
+			continue;
+		row_print(&model->trees[i], depth);
+		children_print(model, model->trees[i].id, depth + 1);
+	}
+}
+
+static int text_print(const struct node *node)
+{
+	printf("%-24s %-7s %-8s %5s %5s %5s %5s %8s %8s %8s %8s %8s %8s %8s %8s\n", "NAME", "ID",
+	       "STATE", "PROC", "THRD", "ZOMB", "ORPH", "CHARGED", "INHERIT", "PEAK", "RSS", "ANON",
+	       "FILE", "SHMEM", "SWAP");
+	for (int i = 0; i < node->count; i++)
+		children_print(&node->trackers[i].model, 0, 0);
+	return fflush(stdout) ? EXIT_FAILED : EXIT_OK;
+}
+
+static int document_print(const struct node *node)
+{
+	json_t *trees = json_array(), *trackers = json_array();
+
+	for (int i = 0; i < node->count; i++) {
+		const struct node_tracker *entry = &node->trackers[i];
+
+		json_array_append_new(trackers, json_tracker(entry));
+		for (size_t j = 0; j < entry->model.tree_count; j++)
+			json_array_append_new(trees, json_tree(entry, &entry->model.trees[j]));
+	}
+	return json_print(trees, trackers);
+}
+
+int command_ps(int argc, char **argv)
+{
+	static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
+	static const struct argp argp = {table, parse, "", "One line per tree: exact memory by "
+		"kind, what is inherited (exempt now), charged and its peak.", children, NULL, NULL};
+	struct common_options options = {};
+	struct node node;
+	int status;
+
+	options_parse(&argp, "ps", argc, argv, &options);
+	status = node_read(&node);
+	if (status)
+		return status;
+	status = options.json ? document_print(&node) : text_print(&node);
+	node_free(&node);
+	return status;
+}

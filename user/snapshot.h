@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One reading of a tracker's maps, raw: records as the kernel side wrote them. What they
+ * mean together is model.h's business.
+ */
+#ifndef MEMTREE_SNAPSHOT_H
+#define MEMTREE_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "maps.h"
+#include "tracker.h"
+
+struct tree_reading {
+	struct mt_registration registration;
+	struct mt_settings settings;
+	struct mt_totals totals;
+};
+
+struct zombie_reading {
+	uint32_t tgid;
+	struct mt_zombie zombie;
+};
+
+struct snapshot {
+	uint32_t tracker_id;
+	uint32_t loader_tgid;
+	bool thread_remainders;
+	uint32_t error_bound_bytes;
+	uint32_t process_capacity;
+
+	uint64_t mono_ns; /* both clocks at the moment of reading */
+	uint64_t boot_ns;
+	int64_t real_ns;
+
+	struct tree_reading *trees;
+	struct mt_space_record *spaces;
+	struct mt_process_record *processes;
+	struct mt_thread_record *threads; /* only when a group was too large to walk */
+	struct zombie_reading *zombies;
+	size_t tree_count, space_count, process_count, thread_count, zombie_count;
+	uint64_t losses[MT_LOSSES];
+};
+
+/* Negative errno on failure. The caller frees with snapshot_free. */
+int snapshot_read(const struct tracker *tracker, struct snapshot *ret_snapshot);
+void snapshot_free(struct snapshot *snapshot);
+
+/* A process's arguments as captured at its exec; -ENOENT when it is gone. */
+int snapshot_args(const struct tracker *tracker, uint32_t tgid, uint64_t start_boot_ns,
+		  struct mt_process *ret_process);
+
+#endif /* MEMTREE_SNAPSHOT_H */

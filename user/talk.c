@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "talk.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum talk_level talk_level = TALK_NORMAL;
+
+static void talk(const char *format, va_list args)
+{
+	char line[1024];
+
+	vsnprintf(line, sizeof(line), format, args);
+	fprintf(stderr, "memtree: %s\n", line);
+}
+
+int talk_error(int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	talk(format, args);
+	va_end(args);
+	return err;
+}
+
+void talk_note(const char *format, ...)
+{
+	va_list args;
+
+	if (talk_level < TALK_NORMAL)
+		return;
+	va_start(args, format);
+	talk(format, args);
+	va_end(args);
+}
+
+void talk_detail(const char *format, ...)
+{
+	va_list args;
+
+	if (talk_level < TALK_VERBOSE)
+		return;
+	va_start(args, format);
+	talk(format, args);
+	va_end(args);
+}
+
+int talk_status(int err, int otherwise)
+{
+	switch (-err) {
+	case EPERM:
+	case EACCES:
+	case EOPNOTSUPP:
+		return EXIT_NOT_POSSIBLE;
+	default:
+		return otherwise;
+	}
+}

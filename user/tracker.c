@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "tracker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "cleanup.h"
+
+#define HEADER_MAP_NAME "mt_tracker"
+
+static void fds_clear(int *fds, int count)
+{
+	for (int i = 0; i < count; i++)
+		fds[i] = -1;
+}
+
+static void fds_close(int *fds, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+void tracker_close(struct tracker *tracker)
+{
+	if (!tracker)
+		return;
+	fds_close(tracker->maps, MT_MAPS);
+	fds_close(tracker->progs, MT_PROGS);
+	fds_close(tracker->links, MT_LINKS_MAX);
+	free(tracker);
+}
+
+/* Reads the header of a map that may be anybody's. */
+static int header_read(uint32_t id, struct mt_tracker *ret_header)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info), zero = 0;
+	_cleanup_close_ int fd = bpf_map_get_fd_by_id(id);
+
+	if (fd < 0)
+		return -errno;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	if (strcmp(info.name, HEADER_MAP_NAME) || info.type != BPF_MAP_TYPE_ARRAY ||
+	    info.value_size < sizeof(ret_header->magic) + sizeof(ret_header->layout))
+		return -ENOENT;
+	if (info.value_size != sizeof(*ret_header))
+		return -EPROTO;
+	if (bpf_map_lookup_elem(fd, &zero, ret_header))
+		return -errno;
+	if (ret_header->magic != MT_MAGIC)
+		return -ENOENT;
+	return ret_header->layout == MT_LAYOUT ? 0 : -EPROTO;
+}
+
+int tracker_open(uint32_t id, struct tracker **ret_tracker)
+{
+	struct tracker *tracker;
+	int err;
+
+	tracker = calloc(1, sizeof(*tracker));
+	if (!tracker)
+		return -ENOMEM;
+	fds_clear(tracker->maps, MT_MAPS);
+	fds_clear(tracker->progs, MT_PROGS);
+	fds_clear(tracker->links, MT_LINKS_MAX);
+	tracker->id = id;
+
+	err = header_read(id, &tracker->header);
+	for (int i = 0; i < MT_MAPS && !err; i++) {
+		tracker->maps[i] = bpf_map_get_fd_by_id(tracker->header.map_ids[i]);
+		if (tracker->maps[i] < 0)
+			err = -errno;
+	}
+	for (int i = 0; i < MT_PROGS && !err; i++) {
+		if (!tracker->header.prog_ids[i])
+			continue; /* not needed on this kernel */
+		tracker->progs[i] = bpf_prog_get_fd_by_id(tracker->header.prog_ids[i]);
+		if (tracker->progs[i] < 0)
+			err = -errno;
+	}
+	if (err) {
+		tracker_close(tracker);
+		return err;
+	}
+	*ret_tracker = tracker;
+	return 0;
+}
+
+void trackers_close(struct tracker **trackers, int count)
+{
+	for (int i = 0; i < count; i++)
+		tracker_close(trackers[i]);
+	free(trackers);
+}
+
+int trackers_find(struct tracker ***ret_trackers, int *ret_count, int *ret_foreign)
+{
+	struct tracker **trackers = NULL;
+	int count = 0, foreign = 0, err = 0;
+	__u32 id = 0;
+
+	while (!err && !bpf_map_get_next_id(id, &id)) {
+		struct tracker *tracker, **longer;
+
+		err = tracker_open(id, &tracker);
+		if (err == -EPROTO)
+			foreign++;
+		if (err) {
+			if (err != -EPERM && err != -ENOMEM)
+				err = 0; /* another program's map, or gone by now */
+			continue;
+		}
+		longer = reallocarray(trackers, (size_t)count + 1, sizeof(struct tracker *));
+		if (!longer) {
+			tracker_close(tracker);
+			err = -ENOMEM;
+			break;
+		}
+		trackers = longer;
+		trackers[count++] = tracker;
+	}
+	if (!err && errno != ENOENT)
+		err = -errno;
+	if (err) {
+		trackers_close(trackers, count);
+		return err;
+	}
+	*ret_trackers = trackers;
+	*ret_count = count;
+	*ret_foreign = foreign;
+	return 0;
+}
+
+int tracker_keep(struct tracker *tracker)
+{
+	for (int i = 0; i < MT_LINKS_MAX && tracker->header.link_ids[i]; i++) {
+		tracker->links[i] = bpf_link_get_fd_by_id(tracker->header.link_ids[i]);
+		if (tracker->links[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static uint32_t slot_of(const struct tracker *tracker, uint32_t tree)
+{
+	return tree & (tracker->header.tree_capacity - 1);
+}
+
+static bool process_is_alive(uint32_t tgid)
+{
+	return !kill((pid_t)tgid, 0) || errno != ESRCH;
+}
+
+/* Whether a tree has the name, and the highest id that was ever given; frees the slots
+ * of ended trees whose memtree was killed. */
+static bool registry_review(struct tracker *tracker, const char *name, uint32_t own,
+			    uint32_t *ret_highest)
+{
+	struct mt_registration registration;
+	__u32 slot, *previous = NULL;
+	bool taken = false;
+
+	while (!bpf_map_get_next_key(tracker->maps[MT_MAP_REGISTRY], previous, &slot)) {
+		previous = &slot;
+		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration))
+			continue;
+		if (registration.id > *ret_highest)
+			*ret_highest = registration.id;
+		if (!process_is_alive(registration.owner_tgid) &&
+		    tracker_tree_holds(tracker, registration.id) == 0) {
+			tracker_tree_remove(tracker, registration.id);
+			previous = NULL;
+			continue;
+		}
+		if (registration.id != own && !strcmp(registration.name, name))
+			taken = true;
+	}
+	return taken;
+}
+
+static uint64_t clock_boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Claims a free slot for the registration and gives it its id. */
+static int registry_claim(struct tracker *tracker, uint32_t highest,
+			  struct mt_registration *registration)
+{
+	for (uint32_t i = 0; i < tracker->header.tree_capacity; i++) {
+		__u32 slot;
+
+		registration->id = highest + 1 + i;
+		slot = slot_of(tracker, registration->id);
+		if (!bpf_map_update_elem(tracker->maps[MT_MAP_REGISTRY], &slot, registration,
+					 BPF_NOEXIST))
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -ENOSPC;
+}
+
+int tracker_tree_create(struct tracker *tracker, const struct tree_request *request,
+			uint32_t *ret_tree)
+{
+	struct mt_registration registration = {
+		.registered_boot_ns = clock_boot_ns(),
+		.owner_tgid = (uint32_t)getpid(),
+	};
+	struct mt_settings settings = {
+		.window_ns = request->window_ns,
+		.parent = request->parent,
+		.metric = request->metric,
+	};
+	struct mt_totals totals = {};
+	uint32_t highest = 0;
+	__u32 slot;
+	int err;
+
+	memcpy(registration.name, request->name, sizeof(registration.name));
+	if (registry_review(tracker, request->name, 0, &highest))
+		return -EEXIST;
+	err = registry_claim(tracker, highest, &registration);
+	if (err)
+		return err;
+	/* Another run may have claimed the same name meanwhile: both see it and both yield. */
+	if (registry_review(tracker, request->name, registration.id, &highest)) {
+		tracker_tree_remove(tracker, registration.id);
+		return -EEXIST;
+	}
+	slot = slot_of(tracker, registration.id);
+	settings.id = registration.id;
+	if (bpf_map_update_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals, BPF_ANY) ||
+	    bpf_map_update_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings, BPF_ANY)) {
+		err = -errno;
+		tracker_tree_remove(tracker, registration.id);
+		return err;
+	}
+	*ret_tree = registration.id;
+	return 0;
+}
+
+void tracker_tree_remove(struct tracker *tracker, uint32_t tree)
+{
+	struct mt_settings closed = {};
+	struct mt_totals totals = {};
+	__u32 slot = slot_of(tracker, tree);
+
+	bpf_map_update_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &closed, BPF_ANY);
+	if (!bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals))
+		for (int i = 0; i < MT_EPOCHS; i++) {
+			struct mt_window_key key = {.epoch = totals.epochs[i], .tree = tree};
+
+			if (key.epoch)
+				bpf_map_delete_elem(tracker->maps[MT_MAP_WINDOWS], &key);
+		}
+	memset(&totals, 0, sizeof(totals));
+	bpf_map_update_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals, BPF_ANY);
+	bpf_map_delete_elem(tracker->maps[MT_MAP_REGISTRY], &slot);
+}
+
+/* The program answers with the tree that the caller is a member of afterwards. */
+static int membership(const struct tracker *tracker, uint32_t join, uint32_t *ret_tree)
+{
+	__u64 args[] = {join};
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = args, .ctx_size_in = sizeof(args));
+
+	if (bpf_prog_test_run_opts(tracker->progs[MT_PROG_REGISTER], &options))
+		return -errno;
+	*ret_tree = options.retval;
+	return 0;
+}
+
+int tracker_register_self(const struct tracker *tracker, uint32_t tree)
+{
+	uint32_t joined;
+	int err = membership(tracker, tree, &joined);
+
+	if (err)
+		return err;
+	return joined == tree ? 0 : -ENOSPC;
+}
+
+uint32_t tracker_tree_of_self(const struct tracker *tracker)
+{
+	uint32_t tree;
+
+	return membership(tracker, 0, &tree) ? 0 : tree;
+}
+
+int64_t tracker_tree_holds(const struct tracker *tracker, uint32_t tree)
+{
+	struct mt_totals totals;
+	__u32 slot = slot_of(tracker, tree);
+
+	if (bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals))
+		return -errno;
+	return totals.holds < 0 ? 0 : totals.holds;
+}
+
+int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ uint64_t *counts = NULL;
+
+	if (cpus < 0)
+		return cpus;
+	counts = calloc((size_t)cpus, sizeof(*counts));
+	if (!counts)
+		return -ENOMEM;
+	for (__u32 loss = 0; loss < MT_LOSSES; loss++) {
+		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_LOSSES], &loss, counts))
+			return -errno;
+		ret_losses[loss] = 0;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			ret_losses[loss] += counts[cpu];
+	}
+	return 0;
+}
+
+const char *loss_name(enum mt_loss loss)
+{
+	static const char *const names[MT_LOSSES] = {
+		[MT_LOSS_PROCESSES_FULL] = "processes_full",
+		[MT_LOSS_ZOMBIES_FULL] = "zombies_full",
+		[MT_LOSS_SPACES_FULL] = "spaces_full",
+		[MT_LOSS_WINDOWS_FULL] = "windows_full",
+		[MT_LOSS_STALE_PROCESS] = "stale_process",
+		[MT_LOSS_STALE_SPACE] = "stale_space",
+		[MT_LOSS_NO_TREE] = "no_tree",
+		[MT_LOSS_ARGS] = "args",
+		[MT_LOSS_SCRATCH] = "scratch",
+	};
+
+	return names[loss];
+}
