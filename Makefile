@@ -101,7 +101,70 @@ $(OUT)/memtree-static: $(USER_OBJECTS) $(OUT)/user/main.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(STATIC_LDLIBS) -o $@
 
--include $(wildcard $(OUT)/*/*.d $(OUT)/*/*/*.d)
+# --- run ------------------------------------------------------------------------------
+
+run: packages
+	$(Q)$(MAKE) --no-print-directory $(OUT)/memtree
+	$(Q)tests/demo/show $(OUT)/memtree
+
+# Names what is missing of Debian's packages and installs it (as root).
+packages:
+	$(Q)tests/check/packages
+
+install: $(OUT)/memtree
+	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/bin/memtree
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/memtree
+
+# --- tests ----------------------------------------------------------------------------
+
+UNIT_TESTS := units escape charge model family kernel
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LIVE_SOURCES := main scene smaps fixture memory lifecycle commands
+
+# Everything, counted: ends with "N passed, N failed, N skipped".
+test: packages
+	$(Q)$(MAKE) --no-print-directory all static
+	$(Q)tests/check/count $(MAKE) --no-print-directory -k check live matrix
+
+check: unit
+	$(Q)tests/check/format $(CLANG_FORMAT)
+	$(Q)CC="$(CC)" tests/check/layers
+	$(Q)CC="$(CC)" CLANG="$(CLANG)" tests/check/headers
+
+$(OUT)/asan/%.o: user/%.c
+	$(call say,CC-ASAN,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(SANITIZE) -MMD -MP -c $< -o $@
+
+$(OUT)/tests/unit/%: tests/unit/%.c $(PURE_SOURCES:%=$(OUT)/asan/%.o)
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Werror=unused-function $(SANITIZE) -MMD -MP $< \
+		$(PURE_SOURCES:%=$(OUT)/asan/%.o) $(LDLIBS) -lcmocka -o $@
+
+unit: $(UNIT_TESTS:%=$(OUT)/tests/unit/%)
+	$(Q)failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
+
+$(OUT)/tests/live/%.o: tests/live/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Werror=unused-function -MMD -MP -c $< -o $@
+
+$(OUT)/memtree-live: $(LIVE_SOURCES:%=$(OUT)/tests/live/%.o) $(USER_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -lpthread -o $@
+
+live: $(OUT)/memtree-live $(OUT)/memtree
+	$(Q)MEMTREE=$(OUT)/memtree $(OUT)/memtree-live
+
+KERNELS ?= 5.10 6.1 6.12 newest
+matrix: $(KERNELS:%=matrix-%)
+matrix-%: $(OUT)/memtree-live $(OUT)/memtree-static
+	$(Q)tests/vm/live $*
+
+-include $(wildcard $(OUT)/*.d $(OUT)/*/*.d $(OUT)/*/*/*.d)
 
 clean:
 	rm -rf $(OUT)

@@ -67,33 +67,35 @@ static __always_inline bool threads_keep_remainders(void)
 	return bpf_core_type_exists(struct mm_rss_stat);
 }
 
+/* Before 6.2: the counter that threads flush to, in bytes. */
+static __always_inline s64 counter_shared(u64 mm, __u32 kind)
+{
+	struct mm_struct___pre62 *old = (void *)mm;
+	u64 base = (u64)__builtin_preserve_access_index(&old->rss_stat.count[0]);
+	s64 pages = 0;
+
+	bpf_probe_read_kernel(&pages, sizeof(pages), (void *)(base + kind * sizeof(s64)));
+	return pages << page_shift;
+}
+
 /*
  * The shared counter of one kind in bytes, without remainders; may be below zero. `mm`
- * must be a pointer that the verifier trusts: these are direct loads, and of constant
- * offsets, hence the switch.
+ * must be a pointer that the verifier trusts: from 6.2, where every fault comes here,
+ * these are direct loads, and of constant offsets, hence the switch. Before, 5.10 refuses
+ * the direct load ("Type 'atomic_long_t' is not a struct") and one fault in 66 comes here.
  */
 static __always_inline s64 counter_live(struct mm_struct *mm, __u32 kind)
 {
+	struct mm_struct___v62 *new = (void *)mm;
 	s64 pages = 0;
 
-	if (threads_keep_remainders()) {
-		struct mm_struct___pre62 *old = (void *)mm;
-
-		switch (kind) {
-		case MT_FILE: pages = old->rss_stat.count[MT_FILE].counter; break;
-		case MT_ANON: pages = old->rss_stat.count[MT_ANON].counter; break;
-		case MT_SWAP: pages = old->rss_stat.count[MT_SWAP].counter; break;
-		case MT_SHMEM: pages = old->rss_stat.count[MT_SHMEM].counter; break;
-		}
-	} else {
-		struct mm_struct___v62 *new = (void *)mm;
-
-		switch (kind) {
-		case MT_FILE: pages = new->rss_stat[MT_FILE].count; break;
-		case MT_ANON: pages = new->rss_stat[MT_ANON].count; break;
-		case MT_SWAP: pages = new->rss_stat[MT_SWAP].count; break;
-		case MT_SHMEM: pages = new->rss_stat[MT_SHMEM].count; break;
-		}
+	if (threads_keep_remainders())
+		return counter_shared((u64)mm, kind);
+	switch (kind) {
+	case MT_FILE: pages = new->rss_stat[MT_FILE].count; break;
+	case MT_ANON: pages = new->rss_stat[MT_ANON].count; break;
+	case MT_SWAP: pages = new->rss_stat[MT_SWAP].count; break;
+	case MT_SHMEM: pages = new->rss_stat[MT_SHMEM].count; break;
 	}
 	return pages << page_shift;
 }
@@ -117,21 +119,13 @@ s64 percpu_counter_total(u64 counter);
  */
 static __always_inline s64 counter_exact(u64 mm, __u32 kind)
 {
-	s64 pages = 0;
+	struct mm_struct___v62 *new = (void *)mm;
+	u64 base = (u64)__builtin_preserve_access_index(&new->rss_stat[0]);
+	u64 size = bpf_core_type_size(struct percpu_counter);
 
-	if (threads_keep_remainders()) {
-		struct mm_struct___pre62 *old = (void *)mm;
-		u64 base = (u64)__builtin_preserve_access_index(&old->rss_stat.count[0]);
-
-		bpf_probe_read_kernel(&pages, sizeof(pages), (void *)(base + kind * sizeof(s64)));
-	} else {
-		struct mm_struct___v62 *new = (void *)mm;
-		u64 base = (u64)__builtin_preserve_access_index(&new->rss_stat[0]);
-		u64 size = bpf_core_type_size(struct percpu_counter);
-
-		pages = percpu_counter_total(base + kind * size);
-	}
-	return pages << page_shift;
+	if (threads_keep_remainders())
+		return counter_shared(mm, kind);
+	return percpu_counter_total(base + kind * size) << page_shift;
 }
 
 static __always_inline void counters_exact(u64 mm, s64 ret_bytes[MT_KINDS])

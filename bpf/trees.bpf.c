@@ -50,11 +50,17 @@ static __always_inline s64 tree_inherited_open(struct mt_settings *settings,
  * Called after a total grew. Two CPUs may store in either order; the second look after
  * the store lets the higher one win.
  */
-static __noinline int tree_peak(struct mt_settings *settings, struct mt_totals *totals)
+__weak int tree_peak(__u32 id)
 {
+	struct mt_settings *settings;
+	struct mt_totals *totals;
 	u64 now_ns = bpf_ktime_get_ns();
-	s64 charged = charge_measure(totals->bytes, settings->metric);
+	s64 charged;
 
+	settings = tree_find(id, &totals);
+	if (!settings)
+		return 0;
+	charged = charge_measure(totals->bytes, settings->metric);
 	if (charge_window_open(totals->last_epoch, now_ns))
 		charged -= tree_inherited_open(settings, totals, now_ns);
 	for (int i = 0; i < 2; i++) {
@@ -77,7 +83,7 @@ __weak int tree_add(__u32 id, __u32 kind, s64 bytes)
 			break;
 		__sync_fetch_and_add(&totals->bytes[kind & 3], bytes);
 		if (bytes > 0 && charge_measure(totals->bytes, settings->metric) > totals->peak)
-			tree_peak(settings, totals);
+			tree_peak(id);
 		id = settings->parent;
 	}
 	return 0;

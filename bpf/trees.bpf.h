@@ -12,6 +12,9 @@
 /* Adds `bytes` of one kind to the totals. */
 int tree_add(__u32 id, __u32 kind, s64 bytes);
 
+/* Looks whether the tree is charged more than ever, after a total grew. */
+int tree_peak(__u32 id);
+
 /* Counts a process or an address space (+1) or its end (-1); a birth also in `forks`. */
 int tree_hold(__u32 id, s64 holds, s64 forks);
 
