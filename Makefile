@@ -121,7 +121,7 @@ uninstall:
 
 UNIT_TESTS := units escape charge model family kernel
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LIVE_SOURCES := main scene smaps fixture memory lifecycle commands
+LIVE_SOURCES := main scene smaps fixture memory fork lifecycle commands
 
 # Everything, counted: ends with "N passed, N failed, N skipped".
 test: packages

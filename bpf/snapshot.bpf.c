@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Exact reading: iterators that a reader runs over the tracker's own maps. They write
- * nothing but records, so any number of readers may run them at once. A reader adds, per
- * address space, the space's record and what the threads of its processes keep back.
+ * Exact reading: iterators that a reader runs over the tracker's own maps. A reader adds,
+ * per address space, the space's record and what the threads of its processes keep back.
+ *
+ * What they find they also settle, so the live view and the peak are exact at the moment
+ * of every reading; that is idempotent, so any number of readers may run them at once.
  */
-#include "maps.bpf.h"
+#include "spaces.bpf.h"
+
+/* Not in its teardown, where nothing is charged any more. */
+static __always_inline void space_settle_all(u64 mm, const s64 now[MT_KINDS])
+{
+	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
+
+	if (!space || !BPF_CORE_READ((struct mm_struct *)mm, mm_users.counter))
+		return;
+	for (__u32 kind = 0; kind < MT_KINDS; kind++)
+		space_settle(space, mm, kind, now[kind]);
+}
 
 SEC("iter/bpf_map_elem")
 int snapshot_spaces(struct bpf_iter__bpf_map_elem *ctx)
@@ -23,6 +36,8 @@ int snapshot_spaces(struct bpf_iter__bpf_map_elem *ctx)
 	/* Still there, so the mm was not recycled while it was read. */
 	if (!bpf_map_lookup_elem(&mt_spaces, &mm))
 		return 0;
+	if (!threads_keep_remainders())
+		space_settle_all(mm, record.exact);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
@@ -55,6 +70,21 @@ static __always_inline void process_kept_back(struct task_struct *leader,
 	}
 }
 
+/* Only when this group alone uses its address space is its sum the whole. */
+static __always_inline void process_settle(const struct mt_process_record *record)
+{
+	struct mm_struct *mm = (void *)record->mm;
+	s64 now[MT_KINDS];
+
+	if (record->threads_read != record->threads ||
+	    (__u32)BPF_CORE_READ(mm, mm_users.counter) != record->threads)
+		return;
+	counters_exact(record->mm, now);
+	for (int kind = 0; kind < MT_KINDS; kind++)
+		now[kind] += record->kept_back[kind];
+	space_settle_all(record->mm, now);
+}
+
 SEC("iter/bpf_map_elem")
 int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -79,10 +109,12 @@ int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 		record.threads = BPF_CORE_READ(leader, signal, nr_threads);
 		record.task_state = task_state_bits(leader);
 		BPF_CORE_READ_STR_INTO(&record.comm, leader, comm);
-		if (threads_keep_remainders())
+		if (threads_keep_remainders()) {
 			process_kept_back(leader, &record);
-		else
+			process_settle(&record);
+		} else {
 			record.threads_read = record.threads;
+		}
 	}
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
