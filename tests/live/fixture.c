@@ -143,7 +143,7 @@ int tree_close(void **state)
 	return 0;
 }
 
-static void reached_wait(struct fixture *fixture)
+void mark_await(struct fixture *fixture)
 {
 	struct timespec deadline;
 
@@ -152,23 +152,40 @@ static void reached_wait(struct fixture *fixture)
 	while (sem_timedwait(&fixture->board->reached, &deadline))
 		assert_int_equal(errno, EINTR);
 	/* The actor posts, then sleeps: its memory rests only then. */
-	if (fixture->launch.pid > 0)
-		await_sleep(fixture->launch.pid);
+	await_sleep(fixture->launch.pid);
 }
 
-void scene_start_window(struct fixture *fixture, const char *name, uint64_t window_ns)
+static void scene_launch(struct fixture *fixture, const char *name,
+			 const struct tree_request *wanted)
 {
-	struct tree_request request = {.metric = MT_METRIC_RSS, .window_ns = window_ns};
-	char *command[] = {"/proc/self/exe", "--scene", (char *)name, NULL};
+	char program[] = "/proc/self/exe", option[] = "--scene", scene[64];
+	char *command[] = {program, option, scene, NULL};
+	struct tree_request request = *wanted;
 	sigset_t none;
 
 	sigemptyset(&none);
+	snprintf(scene, sizeof(scene), "%s", name);
 	snprintf(request.name, sizeof(request.name), "%s", name);
 	assert_int_equal(launch_fork(fixture->tracker, NULL, command, &none, &fixture->launch), 0);
 	assert_int_equal(tracker_tree_create(fixture->tracker, &request, &fixture->tree), 0);
 	assert_int_equal(launch_go(&fixture->launch, fixture->tree, command[0]), 0);
-	reached_wait(fixture);
+	mark_await(fixture);
 	scene_next(fixture);
+}
+
+void scene_start_window(struct fixture *fixture, const char *name, uint64_t window_ns)
+{
+	const struct tree_request request = {.metric = MT_METRIC_RSS, .window_ns = window_ns};
+
+	scene_launch(fixture, name, &request);
+}
+
+void scene_start_inside(struct fixture *fixture, const char *name, uint32_t parent)
+{
+	const struct tree_request request = {.metric = MT_METRIC_RSS, .parent = parent,
+					     .window_ns = 16000000000ULL};
+
+	scene_launch(fixture, name, &request);
 }
 
 void scene_start(struct fixture *fixture, const char *name)
@@ -179,7 +196,7 @@ void scene_start(struct fixture *fixture, const char *name)
 void scene_next(struct fixture *fixture)
 {
 	sem_post(&fixture->board->go);
-	reached_wait(fixture);
+	mark_await(fixture);
 }
 
 void scene_end(struct fixture *fixture)

@@ -43,10 +43,14 @@ int tree_close(void **state);
 void scene_start(struct fixture *fixture, const char *name);
 /* The same, with another window. */
 void scene_start_window(struct fixture *fixture, const char *name, uint64_t window_ns);
+/* The same, as a tree inside tree `parent`. */
+void scene_start_inside(struct fixture *fixture, const char *name, uint32_t parent);
 /* To the next mark. */
 void scene_next(struct fixture *fixture);
 /* Past the last mark, until the root has ended. */
 void scene_end(struct fixture *fixture);
+/* Waits for an actor's mark without letting anyone go on. */
+void mark_await(struct fixture *fixture);
 void gate_open(struct fixture *fixture, int place);
 pid_t scene_root(const struct fixture *fixture);
 

@@ -70,6 +70,8 @@ int scene_main(const char *name)
 
 	require(board != MAP_FAILED, "the test's board");
 	prctl(PR_SET_DUMPABLE, 1);
+	/* The program and its libraries whole, so that no fault of theirs comes later. */
+	require(!mlockall(MCL_CURRENT) && !munlockall(), "mlockall");
 	/* Once through everything that a mark runs. */
 	touch(reserve(4), 4);
 	mark(board);

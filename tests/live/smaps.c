@@ -9,14 +9,19 @@
 
 /* Pages of tmpfs files, memfds, System V segments and shared anonymous memory count as
  * shmem; the path tells, except on a tmpfs (the root of an initramfs is one). */
-static bool is_shmem(const char *path)
+static bool is_shmem(char *path)
 {
+	char *name = strrchr(path, '/');
 	struct statfs fs;
 
 	if (!strncmp(path, "/memfd:", 7) || !strncmp(path, "/SYSV", 5) ||
 	    !strncmp(path, "/dev/zero", 9))
 		return true;
-	return path[0] == '/' && !statfs(path, &fs) && fs.f_type == TMPFS_MAGIC;
+	if (path[0] != '/')
+		return false;
+	/* A deleted file's directory is still there. */
+	name[name == path] = '\0';
+	return !statfs(path, &fs) && fs.f_type == TMPFS_MAGIC;
 }
 
 struct mapping {
