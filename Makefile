@@ -154,7 +154,7 @@ $(OUT)/tests/live/%.o: tests/live/%.c
 
 $(OUT)/memtree-live: $(LIVE_SOURCES:%=$(OUT)/tests/live/%.o) $(USER_OBJECTS)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -lpthread -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -Wl,-z,now -lcmocka -lpthread -o $@
 
 live: $(OUT)/memtree-live $(OUT)/memtree
 	$(Q)MEMTREE=$(OUT)/memtree $(OUT)/memtree-live

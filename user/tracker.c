@@ -32,6 +32,7 @@ void tracker_close(struct tracker *tracker)
 {
 	if (!tracker)
 		return;
+	fds_close(&tracker->header_map, 1);
 	fds_close(tracker->maps, MT_MAPS);
 	fds_close(tracker->progs, MT_PROGS);
 	fds_close(tracker->links, MT_LINKS_MAX);
@@ -39,7 +40,7 @@ void tracker_close(struct tracker *tracker)
 }
 
 /* Reads the header of a map that may be anybody's. */
-static int header_read(uint32_t id, struct mt_tracker *ret_header)
+static int header_read(uint32_t id, struct mt_tracker *ret_header, int *ret_map)
 {
 	struct bpf_map_info info = {};
 	__u32 size = sizeof(info), zero = 0;
@@ -58,7 +59,10 @@ static int header_read(uint32_t id, struct mt_tracker *ret_header)
 		return -errno;
 	if (ret_header->magic != MT_MAGIC)
 		return -ENOENT;
-	return ret_header->layout == MT_LAYOUT ? 0 : -EPROTO;
+	if (ret_header->layout != MT_LAYOUT)
+		return -EPROTO;
+	*ret_map = take_fd(fd);
+	return 0;
 }
 
 int tracker_open(uint32_t id, struct tracker **ret_tracker)
@@ -69,12 +73,13 @@ int tracker_open(uint32_t id, struct tracker **ret_tracker)
 	tracker = calloc(1, sizeof(*tracker));
 	if (!tracker)
 		return -ENOMEM;
+	fds_clear(&tracker->header_map, 1);
 	fds_clear(tracker->maps, MT_MAPS);
 	fds_clear(tracker->progs, MT_PROGS);
 	fds_clear(tracker->links, MT_LINKS_MAX);
 	tracker->id = id;
 
-	err = header_read(id, &tracker->header);
+	err = header_read(id, &tracker->header, &tracker->header_map);
 	for (int i = 0; i < MT_MAPS && !err; i++) {
 		tracker->maps[i] = bpf_map_get_fd_by_id(tracker->header.map_ids[i]);
 		if (tracker->maps[i] < 0)

@@ -2,6 +2,7 @@
 /* Hostile text: nothing that a process can call itself moves a cursor or breaks JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,9 +29,10 @@ struct sample {
 static bool is_utf8(const char *text, size_t length)
 {
 	json_t *string = json_stringn(text, length);
+	bool valid = string != NULL;
 
 	json_decref(string);
-	return string;
+	return valid;
 }
 
 static void terminal_shows(const char *what, const char *text, size_t length,

@@ -2,6 +2,7 @@
 /* Sizes, durations, times and names: what people type, and what they get to see. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
