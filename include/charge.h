@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The arithmetic of charging, on integers alone: compiled into the BPF programs and
  * natively, where the unit tests check it. No map, no clock, no kernel type.

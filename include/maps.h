@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The contract between both halves: what stands in every map and in every record that
  * the snapshot programs write. Fixed-width types only, padding named, bytes (never

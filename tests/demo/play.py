@@ -348,12 +348,19 @@ class Play:
         alone = self.look()
         self.compare("d", None, "root ended: anon of the whole tree",
                      after.of(orphan, "anon"), alone.tree["anon"])
-        self.state("the peak, %s, is no less than the highest charge shown, %s" %
-                   (size_text(alone.tree["peak"]), size_text(self.charged_most)),
-                   alone.tree["peak"] >= self.charged_most)
+        self.state_peak(alone.tree)
         self.show("d", "The root has ended too; the tree lives on with the orphan in it.")
         self.stage.relay()
         self.stage.order("orphan", "quit")
+
+    def state_peak(self, tree):
+        """The peak follows the live count, whose bound memtree tells."""
+        behind = self.charged_most - tree["peak"]
+        bound = tree["live"]["error_bound"]
+        self.state("the peak, %s, is the highest charge that was shown, %s (%s bytes short; %s "
+                   "is the stated bound)" %
+                   (size_text(tree["peak"]), size_text(self.charged_most),
+                    format(max(behind, 0), ","), format(bound, ",")), behind <= bound)
 
     def the_end(self):
         status = until(lambda: [self.stage.run.poll()] if self.stage.run.poll() is not None
