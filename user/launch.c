@@ -133,6 +133,7 @@ int launch_fork(const struct tracker *tracker, const char *user, char **command,
 	struct account account = {};
 	int go[2] = {-1, -1}, failed[2] = {-1, -1};
 	struct launch launch = LAUNCH_NONE;
+	int err;
 
 	if (user && account_find(user, &account))
 		return talk_error(-ENOENT, "there is no local user '%.80s': name one of "
@@ -148,15 +149,20 @@ int launch_fork(const struct tracker *tracker, const char *user, char **command,
 		close(failed[0]);
 		child_main(tracker, &account, command, signals, go[0], failed[1]);
 	}
+	err = launch.pid < 0 ? -errno : 0;
 	close(go[0]);
 	close(failed[1]);
 	launch.go = go[1];
 	launch.failed = failed[0];
-	if (launch.pid > 0)
+	if (!err) {
 		launch.pidfd = (int)syscall(SYS_pidfd_open, launch.pid, 0);
+		err = launch.pidfd < 0 ? -errno : 0;
+	} else {
+		close(take_fd(launch.go));
+	}
 	*ret_launch = launch;
-	if (launch.pid < 0 || launch.pidfd < 0)
-		return talk_error(-errno, "the command cannot be started: %s", strerror(errno));
+	if (err)
+		return talk_error(err, "the command cannot be started: %s", strerror(-err));
 	return 0;
 }
 
@@ -187,6 +193,8 @@ int launch_go(struct launch *launch, uint32_t tree, const char *command)
 		talk_error(0, "the command's process died before it could start");
 		return EXIT_RUN_FAILED;
 	}
+	close(launch->go);
+	launch->go = -1;
 	/* The exec closes the other end. */
 	got = read(launch->failed, &failure, sizeof(failure));
 	if (!got)
@@ -203,8 +211,11 @@ void launch_free(struct launch *launch)
 {
 	if (launch->pidfd >= 0)
 		close(launch->pidfd);
-	if (launch->go >= 0)
+	if (launch->go >= 0) {
+		/* Still waiting: it ends when it reads the end of the pipe. */
 		close(launch->go);
+		waitpid(launch->pid, NULL, 0);
+	}
 	if (launch->failed >= 0)
 		close(launch->failed);
 	*launch = LAUNCH_NONE;

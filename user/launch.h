@@ -32,7 +32,7 @@ int launch_fork(const struct tracker *tracker, const char *user, char **command,
  * exit status (125, 126 or 127); the child is reaped then. */
 int launch_go(struct launch *launch, uint32_t tree, const char *command);
 
-/* Closes; a child that still waits ends. */
+/* Closes; a child that still waits ends and is reaped. */
 void launch_free(struct launch *launch);
 
 #endif /* MEMTREE_LAUNCH_H */

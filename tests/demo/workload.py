@@ -13,8 +13,9 @@ director dies.
 A forked actor goes on as this same program under its new name; a spawned one execs it.
 
 Exactness: the mapping is written one byte per page, without huge pages, which would bring
-neighbours along; the garbage collector is off, and orders and answers allocate alike, so
-that after a rehearsal the interpreter takes no further page of its own.
+neighbours along; the garbage collector is off, and orders and answers are of the same
+length whatever their figures (the allocator has a page for each size), so that after a
+rehearsal the interpreter takes no further page of its own.
 """
 import ctypes
 import gc
@@ -42,7 +43,7 @@ class Actor:
         self.tell("enter", self.held)
 
     def tell(self, what, count=0, started=0):
-        line = '{"actor": "%s", "pid": %d, "did": "%s", "bytes": %d, "started": %d}\n'
+        line = '{"actor": "%s", "pid": %d, "did": "%s", "bytes": %12d, "started": %12d}\n'
         os.write(self.said, (line % (self.name, os.getpid(), what, count, started)).encode())
 
     def write_pages(self, size):

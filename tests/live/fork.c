@@ -428,6 +428,49 @@ static void test_exec_from_a_thread_that_is_not_the_leader(void **state)
 	assert_starts_again(*state, "exec_thread");
 }
 
+/* As shells and posix_spawn() do it: the child borrows the space until its exec. */
+static void play_vfork_exec(struct board *board)
+{
+	pid_t pid;
+
+	touch(reserve(3000), 3000);
+	mark(board);
+	pid = vfork();
+	if (!pid) {
+		execl("/proc/self/exe", "memtree-live", "--scene", "execed", NULL);
+		_exit(98);
+	}
+	require(pid > 0, "vfork");
+	board->pids[0] = pid;
+	reap(pid);
+	mark(board);
+}
+
+static void test_vfork_and_exec(void **state)
+{
+	struct fixture *fixture = *state;
+	struct process root, child;
+	struct tree alone;
+
+	scene_start(fixture, "vfork_exec");
+	scene_next(fixture);
+	alone = tree_now(fixture);
+	scene_next(fixture);
+	scene_next(fixture);
+	scene_next(fixture);
+	await_sleep(fixture->board->pids[0]);
+	root = process_now(fixture, scene_root(fixture));
+	child = process_now(fixture, fixture->board->pids[0]);
+	assert_memory_equal(root.bytes, alone.bytes, sizeof(root.bytes));
+	assert_false(child.shared_mm);
+	assert_int_equal(child.inherited, 0);
+	assert_int_equal(tree_now(fixture).spaces, 2);
+	assert_int_equal(assert_exact(fixture), 2);
+	scene_next(fixture);
+	assert_int_equal(tree_now(fixture).processes, 1);
+	scene_end(fixture);
+}
+
 /* --- forks that fail --------------------------------------------------------------------- */
 
 /* clone3 with a pid that is in use fails after the address space has been copied. */
@@ -479,6 +522,7 @@ const struct scene fork_scenes[] = {
 	{"clone_vm", play_clone_vm},
 	{"vfork", play_vfork},
 	{"outlive", play_outlive},
+	{"vfork_exec", play_vfork_exec},
 	{"exec", play_exec},
 	{"exec_thread", play_exec_thread},
 	{"execed", play_execed},
@@ -496,6 +540,7 @@ int fork_tests(void)
 		tree_test(test_clone_vm_is_charged_once),
 		tree_test(test_vfork_is_charged_once),
 		tree_test(test_an_address_space_outlives_its_first_user),
+		tree_test(test_vfork_and_exec),
 		tree_test(test_exec_starts_memory_again),
 		tree_test(test_exec_from_a_thread_that_is_not_the_leader),
 		tree_test(test_failed_forks_leave_nothing),

@@ -185,6 +185,58 @@ static void test_a_hundred_threads_keep_pages_back(void **state)
 	scene_end(fixture);
 }
 
+/* More threads than one walk reads (THREADS_WALK_MAX, 1024). */
+#define MANY_THREADS 1300
+
+static void *many_work(void *board)
+{
+	touch(crew.memory + (__atomic_fetch_add(&crew.stride, 1, __ATOMIC_RELAXED) * 4) * PAGE, 4);
+	if (__atomic_add_fetch(&((struct board *)board)->numbers[0], 1, __ATOMIC_SEQ_CST) ==
+	    MANY_THREADS)
+		sem_post(&((struct board *)board)->reached);
+	pause();
+	return NULL;
+}
+
+static void play_many_threads(struct board *board)
+{
+	size_t stack_size = 16384;
+	char *many_stacks = reserve(MANY_THREADS * 4);
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	crew.memory = reserve(MANY_THREADS * 4);
+	crew.stride = 0;
+	touch(many_stacks, MANY_THREADS * 4);
+	mark(board);
+	pthread_attr_init(&attributes);
+	for (size_t i = 0; i < MANY_THREADS; i++) {
+		pthread_attr_setstack(&attributes, many_stacks + i * stack_size, stack_size);
+		require(!pthread_create(&thread, &attributes, many_work, board), "pthread_create");
+	}
+	while (sem_wait(&board->go))
+		;
+	_exit(0);
+}
+
+static void test_more_threads_than_one_walk_reads(void **state)
+{
+	struct fixture *fixture = *state;
+	struct process before, after;
+
+	if (!getenv("MEMTREE_TEST_VM"))
+		skip_because("1300 threads are for a virtual machine");
+	scene_start(fixture, "many_threads");
+	scene_next(fixture);
+	before = process_now(fixture, scene_root(fixture));
+	scene_next(fixture);
+	after = process_now(fixture, scene_root(fixture));
+	assert_int_equal(after.threads, MANY_THREADS + 1);
+	assert_true(after.bytes[MT_ANON] - before.bytes[MT_ANON] >= bytes_of(MANY_THREADS * 4));
+	assert_exact(fixture);
+	scene_end(fixture);
+}
+
 static void play_fault_around(struct board *board)
 {
 	size_t pages = THREADS * THREAD_PAGES * 4;
@@ -467,6 +519,7 @@ static void test_memory_written_by_another_process(void **state)
 const struct scene memory_scenes[] = {
 	{"touch", play_touch},
 	{"threads", play_threads},
+	{"many_threads", play_many_threads},
 	{"fault_around", play_fault_around},
 	{"huge", play_huge},
 	{"collapse", play_collapse},
@@ -483,6 +536,7 @@ int memory_tests(void)
 		tree_test(test_the_peak_stays_when_memory_goes),
 		tree_test(test_the_live_view_keeps_its_bound),
 		tree_test(test_a_hundred_threads_keep_pages_back),
+		tree_test(test_more_threads_than_one_walk_reads),
 		tree_test(test_shared_memory_by_fault_around),
 		tree_test(test_huge_pages),
 		tree_test(test_collapse_into_huge_pages),

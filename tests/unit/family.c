@@ -73,8 +73,9 @@ static struct process *zombie_waits(struct story *story, uint32_t tgid, uint32_t
 
 static void draw(struct story *story, uint32_t tree)
 {
-	assert_int_equal(family_build(&story->model, model_find(&story->model, tree),
-				      &story->family), 0);
+	const struct tree *drawn = model_find(&story->model, tree);
+
+	assert_int_equal(family_build(&story->model, drawn, &story->family), 0);
 }
 
 static const struct member *member_of(const struct story *story, uint32_t tgid)
@@ -388,7 +389,12 @@ static void test_the_totals_of_a_tree_are_its_charge(void **state)
 	};
 	struct mt_process_record processes[] = {
 		{.tgid = 10, .tree = 1, .mm = 10, .start_boot_ns = 1, .leader_known = 1},
-		{.tgid = 20, .ppid = 10, .tree = 2, .mm = 20, .start_boot_ns = 2, .leader_known = 1},
+		{.tgid = 20,
+		 .ppid = 10,
+		 .tree = 2,
+		 .mm = 20,
+		 .start_boot_ns = 2,
+		 .leader_known = 1},
 	};
 	struct snapshot snapshot = {
 		.trees = trees,

@@ -57,7 +57,8 @@ static int array(struct btf *btf, int element, uint32_t count)
 /* Until 6.1: struct mm_rss_stat { atomic_long_t count[NR_MM_COUNTERS]; }. */
 static int mm_rss_stat(struct btf *btf)
 {
-	int counts = array(btf, integer(btf), 4), id = added(btf__add_struct(btf, "mm_rss_stat", 32));
+	int counts = array(btf, integer(btf), 4);
+	int id = added(btf__add_struct(btf, "mm_rss_stat", 32));
 
 	field(btf, "count", counts, 0);
 	return id;

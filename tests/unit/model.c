@@ -959,13 +959,13 @@ static void test_state_letters(void **state)
 		uint32_t bits;
 		char letter;
 	} table[] = {
-		{0x0, 'R'},
-		{0x1, 'S'},
-		{0x2, 'D'},
-		{0x102, 'D'}, /* TASK_KILLABLE */
-		{0x4, 'T'},
-		{0x104, 'T'}, /* TASK_STOPPED */
-		{0x8, 't'},
+		{0x0, 'R'},    /* TASK_RUNNING */
+		{0x1, 'S'},    /* TASK_INTERRUPTIBLE */
+		{0x2, 'D'},    /* TASK_UNINTERRUPTIBLE */
+		{0x102, 'D'},  /* TASK_KILLABLE */
+		{0x4, 'T'},    /* __TASK_STOPPED */
+		{0x104, 'T'},  /* TASK_STOPPED */
+		{0x8, 't'},    /* __TASK_TRACED */
 		{0x108, 't'},  /* TASK_TRACED */
 		{0x2001, 'S'}, /* TASK_FREEZABLE, from 6.1 */
 		{0x80, 'Z'},   /* TASK_DEAD: a leader that has exited */

@@ -74,6 +74,7 @@ static void test_sizes_that_people_write(void **state)
 
 static void test_sizes_that_are_refused(void **state)
 {
+	/* clang-format off */
 	static const char *const table[] = {
 		"", " ", "K", ".", ".K", "..5", "1.5.2K", "1,5K", "1_000",
 		/* signs and spaces that strtod would take */
@@ -89,6 +90,7 @@ static void test_sizes_that_are_refused(void **state)
 		/* digits, but not ours */
 		"\xef\xbc\x91", "\xe0\xa5\xa7K",
 	};
+	/* clang-format on */
 
 	refuses(units_parse_size, table, COUNT(table));
 }
@@ -136,6 +138,7 @@ static void test_durations_that_people_write(void **state)
 
 static void test_durations_that_are_refused(void **state)
 {
+	/* clang-format off */
 	static const char *const table[] = {
 		"",    "1",    "10",   "s",    "ms",  "1 s",  "1s ",  " 1s",  "-1s",
 		"+1s", "-0",   "1us",  "1ns",  "1d",  "1sec", "1s2s", "1m30", "1m30s",
@@ -143,6 +146,7 @@ static void test_durations_that_are_refused(void **state)
 		/* beyond 63 bits of nanoseconds */
 		"9223372037s", "2562048h", "99999999999999999999h",
 	};
+	/* clang-format on */
 
 	refuses(units_parse_duration, table, COUNT(table));
 }
@@ -215,14 +219,14 @@ static void test_sizes_at_the_edges_of_rounding(void **state)
 	shows(1024, "1.00K");
 	shows(1029, "1.00K");
 	shows(1030, "1.01K");
-	shows(10234, "9.99K");	/* 9.9941 K */
-	shows(10235, "10.0K");	/* 9.9951 K */
-	shows(102348, "99.9K"); /* 99.9492 K */
-	shows(102349, "100K");	/* 99.9502 K */
-	shows(1023487, "999K"); /* 999.499 K */
+	shows(10234, "9.99K");	 /* 9.9941 K */
+	shows(10235, "10.0K");	 /* 9.9951 K */
+	shows(102348, "99.9K");	 /* 99.9492 K */
+	shows(102349, "100K");	 /* 99.9502 K */
+	shows(1023487, "999K");	 /* 999.499 K */
 	shows(1023488, "0.98M"); /* 999.5 K */
 	shows((1 << 20) - 1, "1.00M");
-	shows(1048051711, "999M"); /* 999.4999 M */
+	shows(1048051711, "999M");  /* 999.4999 M */
 	shows(1048051712, "0.98G"); /* 999.5 M */
 }
 
@@ -298,11 +302,13 @@ static void test_names(void **state)
 	static const char *const good[] = {
 		"a", "Z", "0", ".", "-", "_", ":", "build-42", "ci:job.7_x", "1.5G",
 	};
+	/* clang-format off */
 	static const char *const bad[] = {
 		"", " ", "a b", " a", "a ", "a/b", "../x", "a\n", "\033[2J", "a\tb", "#1",
 		"a,b", "a;b", "$(x)", "a*", "a\"", "a'", "a\\b", "a=b", "a@b", "\x7f", "\xff",
-		"b\xc3\xbc" "cher",
+		"b\303\274cher",
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < COUNT(good); i++)
 		if (!units_is_name(good[i]))
