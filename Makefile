@@ -55,8 +55,9 @@ USER_OBJECTS := $(USER_SOURCES:%=$(OUT)/user/%.o)
 SKELETON := $(OUT)/memtree.skel.h
 
 .DELETE_ON_ERROR:
-.PHONY: all static run test check unit live matrix packages install uninstall clean help \
-	vmlinux-check
+.SECONDARY:
+.PHONY: all static run test check unit format layers headers live matrix packages install \
+	uninstall clean help vmlinux-check
 all: $(OUT)/memtree
 
 help:
@@ -128,9 +129,15 @@ test: packages
 	$(Q)$(MAKE) --no-print-directory all static
 	$(Q)tests/check/count $(MAKE) --no-print-directory -k check live matrix
 
-check: unit
+check: unit format layers headers
+
+format:
 	$(Q)tests/check/format $(CLANG_FORMAT)
+
+layers:
 	$(Q)CC="$(CC)" tests/check/layers
+
+headers:
 	$(Q)CC="$(CC)" CLANG="$(CLANG)" tests/check/headers
 
 $(OUT)/asan/%.o: user/%.c

@@ -120,6 +120,21 @@ int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
+SEC("iter/bpf_map_elem")
+int snapshot_zombies(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct mt_zombie_record record = {};
+	struct mt_zombie *zombie = ctx->value;
+	__u32 *key = ctx->key;
+
+	if (!key || !zombie)
+		return 0;
+	record.tgid = *key;
+	__builtin_memcpy(&record.zombie, zombie, sizeof(record.zombie));
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
 /* For groups beyond the bounded walk, before 6.2: every thread of the tracked ones. */
 SEC("iter/task")
 int snapshot_threads(struct bpf_iter__task *ctx)

@@ -55,11 +55,12 @@ enum mt_prog {
 	MT_PROG_REGISTER,
 	MT_PROG_SNAPSHOT_SPACES,
 	MT_PROG_SNAPSHOT_PROCESSES,
+	MT_PROG_SNAPSHOT_ZOMBIES,
 	MT_PROG_SNAPSHOT_THREADS,
 	MT_PROGS,
 };
 
-#define MT_LINKS_MAX 32
+#define MT_LINKS_MAX 31 /* odd, for the padding */
 
 /*
  * Written once by the loader after everything is attached: `magic` last, so a reader
@@ -205,6 +206,12 @@ struct mt_process_record {
 	__u32 task_state;     /* of the leader, the kernel's bits */
 	__u32 leader_known; /* 0: the leader changed under the reader */
 	char comm[MT_COMM_SIZE];
+};
+
+struct mt_zombie_record {
+	struct mt_zombie zombie;
+	__u32 tgid;
+	__u32 pad;
 };
 
 /* One thread's remainder, for groups that are too large for the bounded walk. */

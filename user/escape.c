@@ -37,7 +37,7 @@ static size_t utf8_sequence(const unsigned char *text, size_t length, uint32_t *
 static bool is_unsafe(uint32_t point)
 {
 	return point < 0x20 || point == '\\' || (point >= 0x7f && point < 0xa0) ||
-	       point == 0x200e || point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
+	       point == 0x061c || point == 0x200e || point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
 	       (point >= 0x2066 && point <= 0x2069);
 }
 

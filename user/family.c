@@ -51,7 +51,7 @@ static int owns_fill(struct family *family, uint32_t metric)
 		row = &rows[i];
 		HASH_ADD(hh, seen, mm, sizeof(row->mm), row);
 		member->own = charge_measure((const __s64 *)process->bytes, metric) -
-			      process->inherited;
+			      charge_measure((const __s64 *)process->exempt, metric);
 	}
 	HASH_CLEAR(hh, seen);
 	free(rows);
@@ -75,8 +75,8 @@ static int parents_fill(struct family *family)
 
 		HASH_FIND(hh, pids, &process->ppid, sizeof(process->ppid), row);
 		/* A parent is older; anything else is a pid that was used again meanwhile. */
-		if (row && row->member->process->start_boot_ns <= process->start_boot_ns &&
-		    row->member != &family->members[i])
+		if (row && row->member != &family->members[i] &&
+		    row->member->process->start_boot_ns <= process->start_boot_ns)
 			family->members[i].parent = row->member;
 	}
 	HASH_CLEAR(hh, pids);
@@ -87,9 +87,15 @@ static int parents_fill(struct family *family)
 /* Sorting moves the members, so the parents are found again afterwards. */
 static int totals_fill(struct family *family)
 {
-	for (size_t i = 0; i < family->count; i++)
-		for (struct member *member = &family->members[i]; member; member = member->parent)
+	for (size_t i = 0; i < family->count; i++) {
+		struct member *member = &family->members[i];
+
+		/* Bounded, should two records ever claim each other. */
+		for (size_t depth = 0; member && depth < family->count; depth++) {
 			member->total += family->members[i].own;
+			member = member->parent;
+		}
+	}
 	qsort(family->members, family->count, sizeof(*family->members), by_total);
 	for (size_t i = 0; i < family->count; i++)
 		family->members[i].parent = NULL;

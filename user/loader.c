@@ -86,6 +86,7 @@ static void programs_choose(struct loader *loader, bool fexit)
 	bpf_program__set_autoattach(skel->progs.process_register, false);
 	bpf_program__set_autoattach(skel->progs.snapshot_spaces, false);
 	bpf_program__set_autoattach(skel->progs.snapshot_processes, false);
+	bpf_program__set_autoattach(skel->progs.snapshot_zombies, false);
 	bpf_program__set_autoattach(skel->progs.snapshot_threads, false);
 
 	skel->rodata->page_shift = (__u32)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
@@ -235,6 +236,7 @@ static int tracker_announce(struct loader *loader)
 			[MT_PROG_REGISTER] = prog_id(skel->progs.process_register),
 			[MT_PROG_SNAPSHOT_SPACES] = prog_id(skel->progs.snapshot_spaces),
 			[MT_PROG_SNAPSHOT_PROCESSES] = prog_id(skel->progs.snapshot_processes),
+			[MT_PROG_SNAPSHOT_ZOMBIES] = prog_id(skel->progs.snapshot_zombies),
 			[MT_PROG_SNAPSHOT_THREADS] = prog_id(skel->progs.snapshot_threads),
 		},
 		.tree_capacity = loader->tree_capacity,

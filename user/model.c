@@ -11,11 +11,11 @@
 #include "cleanup.h"
 
 /* Leader's task state bits, include/linux/sched.h; the letters are those of proc(5). */
-#define STATE_RUNNING 0x00
 #define STATE_INTERRUPTIBLE 0x01
-#define STATE_UNINTERRUPTIBLE 0x02
+#define STATE_UNINTERRUPTIBLE (0x02 | 0x1000 | 0x8000) /* and waiting for a lock, frozen */
 #define STATE_STOPPED 0x04
 #define STATE_TRACED 0x08
+#define STATE_DEAD 0x80 /* a leader that has exited before its threads */
 
 /* An address space while its pieces come together. */
 struct space {
@@ -27,10 +27,19 @@ struct space {
 	UT_hash_handle hh;
 };
 
+/* A process that is alive, to meet it only once. */
+struct living {
+	uint32_t tgid;
+	uint64_t start_boot_ns;
+	UT_hash_handle hh;
+};
+
 struct builder {
 	const struct snapshot *snapshot;
 	struct space *space_rows;
 	struct space *spaces; /* table by mm */
+	struct living *living_rows;
+	struct living *living; /* table by tgid */
 	struct model model;
 };
 
@@ -112,8 +121,9 @@ static int trees_fill(struct builder *builder)
 	if (!model->trees)
 		return -ENOMEM;
 	for (size_t i = 0; i < snapshot->tree_count; i++)
-		tree_fill(snapshot, &snapshot->trees[i], &model->trees[i]);
-	model->tree_count = snapshot->tree_count;
+		if (!tree_row(model, snapshot->trees[i].settings.id))
+			tree_fill(snapshot, &snapshot->trees[i],
+				  &model->trees[model->tree_count++]);
 	qsort(model->trees, model->tree_count, sizeof(*model->trees), by_id);
 	return 0;
 }
@@ -167,15 +177,15 @@ static bool remainders_add(const struct snapshot *snapshot,
 
 static char state_letter(uint32_t state)
 {
-	if (state == STATE_RUNNING)
-		return 'R';
+	if (state & STATE_DEAD)
+		return 'Z';
 	if (state & STATE_TRACED)
 		return 't';
 	if (state & STATE_STOPPED)
 		return 'T';
 	if (state & STATE_INTERRUPTIBLE)
 		return 'S';
-	return state & STATE_UNINTERRUPTIBLE ? 'D' : 'Z'; /* Z: a leader that has exited */
+	return state & STATE_UNINTERRUPTIBLE ? 'D' : 'R';
 }
 
 static void process_fill(struct builder *builder, const struct mt_process_record *record,
@@ -189,7 +199,7 @@ static void process_fill(struct builder *builder, const struct mt_process_record
 	process->start_boot_ns = record->start_boot_ns;
 	process->execed_boot_ns = record->execed_boot_ns;
 	process->threads = record->threads;
-	process->state = state_letter(record->task_state);
+	process->state = record->leader_known ? state_letter(record->task_state) : '?';
 	memcpy(process->comm, record->comm, sizeof(process->comm));
 	process->mm = record->mm;
 	process->inexact = !record->leader_known;
@@ -202,7 +212,7 @@ static void process_fill(struct builder *builder, const struct mt_process_record
 	}
 }
 
-static void zombie_fill(const struct zombie_reading *reading, struct process *process)
+static void zombie_fill(const struct mt_zombie_record *reading, struct process *process)
 {
 	process->tgid = reading->tgid;
 	process->ppid = reading->zombie.ppid;
@@ -214,34 +224,47 @@ static void zombie_fill(const struct zombie_reading *reading, struct process *pr
 	process->zombie = true;
 }
 
-static bool is_live(const struct model *model, uint32_t tgid, uint64_t start_boot_ns)
+/* False when it was met before: the iterator comes back to a bucket that changed. */
+static bool living_add(struct builder *builder, uint32_t tgid, uint64_t start_boot_ns,
+		       struct living *row)
 {
-	for (size_t i = 0; i < model->process_count; i++)
-		if (model->processes[i].tgid == tgid &&
-		    model->processes[i].start_boot_ns == start_boot_ns)
-			return true;
-	return false;
+	struct living *known;
+
+	HASH_FIND(hh, builder->living, &tgid, sizeof(tgid), known);
+	if (known && known->start_boot_ns == start_boot_ns)
+		return false;
+	if (known)
+		return true; /* a pid used again: both are shown */
+	row->tgid = tgid;
+	row->start_boot_ns = start_boot_ns;
+	HASH_ADD(hh, builder->living, tgid, sizeof(row->tgid), row);
+	return true;
 }
 
 static int processes_fill(struct builder *builder)
 {
 	const struct snapshot *snapshot = builder->snapshot;
+	size_t most = snapshot->process_count + snapshot->zombie_count;
 	struct model *model = &builder->model;
 
-	model->processes = calloc(snapshot->process_count + snapshot->zombie_count + 1,
-				  sizeof(*model->processes));
-	if (!model->processes)
+	model->processes = calloc(most + 1, sizeof(*model->processes));
+	builder->living_rows = calloc(most + 1, sizeof(*builder->living_rows));
+	if (!model->processes || !builder->living_rows)
 		return -ENOMEM;
-	for (size_t i = 0; i < snapshot->process_count; i++)
-		process_fill(builder, &snapshot->processes[i],
-			     &model->processes[model->process_count++]);
-	for (size_t i = 0; i < snapshot->zombie_count; i++) {
-		const struct zombie_reading *zombie = &snapshot->zombies[i];
+	for (size_t i = 0; i < snapshot->process_count; i++) {
+		const struct mt_process_record *record = &snapshot->processes[i];
 
-		/* Its exit ran between the two readings. */
-		if (is_live(model, zombie->tgid, zombie->zombie.start_boot_ns))
-			continue;
-		zombie_fill(zombie, &model->processes[model->process_count++]);
+		if (living_add(builder, record->tgid, record->start_boot_ns,
+			       &builder->living_rows[i]))
+			process_fill(builder, record, &model->processes[model->process_count++]);
+	}
+	/* One whose exit ran between the two readings is in both: alive is what it was. */
+	for (size_t i = 0; i < snapshot->zombie_count; i++) {
+		const struct mt_zombie_record *record = &snapshot->zombies[i];
+
+		if (living_add(builder, record->tgid, record->zombie.start_boot_ns,
+			       &builder->living_rows[snapshot->process_count + i]))
+			zombie_fill(record, &model->processes[model->process_count++]);
 	}
 	return 0;
 }
@@ -278,29 +301,37 @@ static void processes_settle(struct builder *builder)
 		if (!space)
 			continue;
 		memcpy(process->bytes, space->bytes, sizeof(process->bytes));
-		process->inherited = charge_measure((const __s64 *)space->inherited,
+		memcpy(process->exempt, space->inherited, sizeof(process->exempt));
+		process->inherited = charge_measure((const __s64 *)process->exempt,
 						    tree ? tree->metric : MT_METRIC_RSS);
 		process->shared_mm = space->sharers > 1;
 	}
 }
 
-/* Calls for a tree and every tree around it. */
-#define for_each_ancestor(model, tree_, id_)                                             \
-	for (struct tree *tree_ = tree_row(model, id_); tree_;                            \
-	     tree_ = tree_->parent ? tree_row(model, tree_->parent) : NULL)
+/* A tree and every tree around it; returns how many. */
+static int trees_around(struct model *model, uint32_t id, struct tree *ret_trees[MT_DEPTH])
+{
+	int count = 0;
+
+	while (id && count < MT_DEPTH && (ret_trees[count] = tree_row(model, id)))
+		id = ret_trees[count++]->parent;
+	return count;
+}
 
 static void trees_charge(struct builder *builder)
 {
-	struct model *model = &builder->model;
+	struct tree *trees[MT_DEPTH];
 	struct space *space, *next;
 
 	HASH_ITER(hh, builder->spaces, space, next) {
-		for_each_ancestor(model, tree, space->record->space.tree) {
-			tree->spaces++;
+		int count = trees_around(&builder->model, space->record->space.tree, trees);
+
+		for (int i = 0; i < count; i++) {
+			trees[i]->spaces++;
 			for (int kind = 0; kind < MT_KINDS; kind++)
-				tree->bytes[kind] += space->bytes[kind];
-			tree->inherited += charge_measure((const __s64 *)space->inherited,
-							  tree->metric);
+				trees[i]->bytes[kind] += space->bytes[kind];
+			trees[i]->inherited += charge_measure((const __s64 *)space->inherited,
+							      trees[i]->metric);
 		}
 	}
 }
@@ -308,18 +339,20 @@ static void trees_charge(struct builder *builder)
 static void trees_count(struct builder *builder)
 {
 	struct model *model = &builder->model;
+	struct tree *trees[MT_DEPTH];
 
 	for (size_t i = 0; i < model->process_count; i++) {
 		struct process *process = &model->processes[i];
+		int count = trees_around(model, process->tree, trees);
 
-		for_each_ancestor(model, tree, process->tree) {
-			if (process->tgid == tree->root_tgid)
-				process->orphan = false; /* a root has nobody to lose */
-			tree->processes += !process->zombie;
-			tree->zombies += process->zombie;
-			tree->orphans += process->orphan;
-			tree->threads += process->threads;
-			tree->inexact |= process->inexact;
+		if (count && process->tgid == trees[0]->root_tgid)
+			process->orphan = false; /* a root has nobody to lose */
+		for (int j = 0; j < count; j++) {
+			trees[j]->processes += !process->zombie;
+			trees[j]->zombies += process->zombie;
+			trees[j]->orphans += process->orphan;
+			trees[j]->threads += process->threads;
+			trees[j]->inexact |= process->inexact;
 		}
 	}
 }
@@ -377,7 +410,9 @@ int model_build(const struct snapshot *snapshot, struct model *ret_model)
 		memcpy(builder.model.losses, snapshot->losses, sizeof(snapshot->losses));
 	}
 	HASH_CLEAR(hh, builder.spaces);
+	HASH_CLEAR(hh, builder.living);
 	free(builder.space_rows);
+	free(builder.living_rows);
 	if (err) {
 		model_free(&builder.model);
 		return err;

@@ -67,45 +67,23 @@ static int iterator_run(int prog, int map, size_t record_size, void **ret_record
 	return records_read(iterator, record_size, ret_records, ret_count);
 }
 
+/* Slot by slot: a walk from key to key starts again when its key is deleted meanwhile. */
 static int trees_read(const struct tracker *tracker, struct snapshot *snapshot)
 {
-	__u32 slot, *previous = NULL;
+	uint32_t capacity = tracker->header.tree_capacity;
 
-	while (!bpf_map_get_next_key(tracker->maps[MT_MAP_REGISTRY], previous, &slot)) {
-		struct tree_reading *trees, tree;
+	snapshot->trees = calloc(capacity, sizeof(*snapshot->trees));
+	if (!snapshot->trees)
+		return -ENOMEM;
+	for (__u32 slot = 0; slot < capacity; slot++) {
+		struct tree_reading *tree = &snapshot->trees[snapshot->tree_count];
 
-		previous = &slot;
-		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot,
-					&tree.registration) ||
-		    bpf_map_lookup_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &tree.settings) ||
-		    bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &tree.totals) ||
-		    tree.settings.id != tree.registration.id)
-			continue; /* being opened or closed */
-		trees = reallocarray(snapshot->trees, snapshot->tree_count + 1, sizeof(*trees));
-		if (!trees)
-			return -ENOMEM;
-		snapshot->trees = trees;
-		trees[snapshot->tree_count++] = tree;
-	}
-	return 0;
-}
-
-static int zombies_read(const struct tracker *tracker, struct snapshot *snapshot)
-{
-	__u32 tgid, *previous = NULL;
-
-	while (!bpf_map_get_next_key(tracker->maps[MT_MAP_ZOMBIES], previous, &tgid)) {
-		struct zombie_reading *zombies, reading = {.tgid = tgid};
-
-		previous = &tgid;
-		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_ZOMBIES], &tgid, &reading.zombie))
-			continue;
-		zombies = reallocarray(snapshot->zombies, snapshot->zombie_count + 1,
-				       sizeof(*zombies));
-		if (!zombies)
-			return -ENOMEM;
-		snapshot->zombies = zombies;
-		zombies[snapshot->zombie_count++] = reading;
+		if (!bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot,
+					 &tree->registration) &&
+		    !bpf_map_lookup_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &tree->settings) &&
+		    !bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &tree->totals) &&
+		    tree->settings.id == tree->registration.id)
+			snapshot->tree_count++; /* else it is being opened or closed */
 	}
 	return 0;
 }
@@ -141,7 +119,9 @@ static int everything_read(const struct tracker *tracker, struct snapshot *snaps
 				   tracker->maps[MT_MAP_SPACES], sizeof(*snapshot->spaces),
 				   (void **)&snapshot->spaces, &snapshot->space_count);
 	if (!err)
-		err = zombies_read(tracker, snapshot);
+		err = iterator_run(tracker->progs[MT_PROG_SNAPSHOT_ZOMBIES],
+				   tracker->maps[MT_MAP_ZOMBIES], sizeof(*snapshot->zombies),
+				   (void **)&snapshot->zombies, &snapshot->zombie_count);
 	if (!err)
 		err = tracker_losses(tracker, snapshot->losses);
 	return err;

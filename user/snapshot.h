@@ -19,11 +19,6 @@ struct tree_reading {
 	struct mt_totals totals;
 };
 
-struct zombie_reading {
-	uint32_t tgid;
-	struct mt_zombie zombie;
-};
-
 struct snapshot {
 	uint32_t tracker_id;
 	uint32_t loader_tgid;
@@ -39,7 +34,7 @@ struct snapshot {
 	struct mt_space_record *spaces;
 	struct mt_process_record *processes;
 	struct mt_thread_record *threads; /* only when a group was too large to walk */
-	struct zombie_reading *zombies;
+	struct mt_zombie_record *zombies;
 	size_t tree_count, space_count, process_count, thread_count, zombie_count;
 	uint64_t losses[MT_LOSSES];
 };

@@ -171,22 +171,17 @@ static bool registry_review(struct tracker *tracker, const char *name, uint32_t 
 			    uint32_t *ret_highest)
 {
 	struct mt_registration registration;
-	__u32 slot, *previous = NULL;
 	bool taken = false;
 
-	while (!bpf_map_get_next_key(tracker->maps[MT_MAP_REGISTRY], previous, &slot)) {
-		previous = &slot;
+	for (__u32 slot = 0; slot < tracker->header.tree_capacity; slot++) {
 		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration))
 			continue;
 		if (registration.id > *ret_highest)
 			*ret_highest = registration.id;
 		if (!process_is_alive(registration.owner_tgid) &&
-		    tracker_tree_holds(tracker, registration.id) == 0) {
+		    tracker_tree_holds(tracker, registration.id) == 0)
 			tracker_tree_remove(tracker, registration.id);
-			previous = NULL;
-			continue;
-		}
-		if (registration.id != own && !strcmp(registration.name, name))
+		else if (registration.id != own && !strcmp(registration.name, name))
 			taken = true;
 	}
 	return taken;

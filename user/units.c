@@ -11,42 +11,57 @@
 
 struct unit {
 	const char *suffix;
-	double factor;
+	uint64_t factor;
 };
 
-/* A decimal number with one of the units; no sign, exponent, hex or inf, as strtod
- * would take. */
+/* The unit's factor, 0 when there is none of that name. */
+static uint64_t factor_find(const struct unit *units, const char *suffix)
+{
+	for (; units->suffix; units++)
+		if (!strcmp(suffix, units->suffix))
+			return units->factor;
+	return 0;
+}
+
+/*
+ * A decimal number with one of the units; no sign, exponent, hex or inf, as strtod would
+ * take. Without a point it stays an integer: a double holds 53 bits.
+ */
 static bool parse_scaled(const char *text, const struct unit *units, uint64_t *ret_value)
 {
-	size_t digits = strspn(text, "0123456789");
-	char *end;
-	double value;
+	size_t whole = strspn(text, "0123456789"), fraction = 0;
+	const char *suffix = text + whole;
+	uint64_t factor, value;
 
-	if (!digits && !(text[0] == '.' && isdigit((unsigned char)text[1])))
+	if (*suffix == '.') {
+		fraction = strspn(suffix + 1, "0123456789");
+		suffix += 1 + fraction;
+	}
+	factor = factor_find(units, suffix);
+	if (!factor || (!whole && !fraction) || whole > 19)
 		return false;
-	if (text[digits] == 'x' || text[digits] == 'X')
-		return false;
-	errno = 0;
-	value = strtod(text, &end);
-	if (errno || memchr(text, 'e', (size_t)(end - text)) ||
-	    memchr(text, 'E', (size_t)(end - text)))
-		return false;
-	for (const struct unit *unit = units; unit->suffix; unit++) {
-		if (strcasecmp(end, unit->suffix))
-			continue;
-		value = round(value * unit->factor);
-		if (value >= 0x1p63)
+	if (fraction) {
+		double scaled = round(strtod(text, NULL) * (double)factor);
+
+		if (scaled >= 0x1p63)
 			return false;
-		*ret_value = (uint64_t)value;
+		*ret_value = (uint64_t)scaled;
 		return true;
 	}
-	return false;
+	errno = 0;
+	value = strtoull(text, NULL, 10);
+	if (errno || value > INT64_MAX / factor)
+		return false;
+	*ret_value = value * factor;
+	return true;
 }
 
 bool units_parse_size(const char *text, uint64_t *ret_bytes)
 {
 	static const struct unit units[] = {
-		{"", 1}, {"K", 0x1p10}, {"M", 0x1p20}, {"G", 0x1p30}, {"T", 0x1p40}, {NULL, 0},
+		{"", 1},	      {"K", 1ULL << 10}, {"M", 1ULL << 20}, {"G", 1ULL << 30},
+		{"T", 1ULL << 40},    {"k", 1ULL << 10}, {"m", 1ULL << 20}, {"g", 1ULL << 30},
+		{"t", 1ULL << 40},    {NULL, 0},
 	};
 
 	return parse_scaled(text, units, ret_bytes);
@@ -55,7 +70,8 @@ bool units_parse_size(const char *text, uint64_t *ret_bytes)
 bool units_parse_duration(const char *text, uint64_t *ret_ns)
 {
 	static const struct unit units[] = {
-		{"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}, {NULL, 0},
+		{"ms", 1000000},      {"s", 1000000000},       {"m", 60000000000ULL},
+		{"h", 3600000000000ULL}, {NULL, 0},
 	};
 
 	if (!strcmp(text, "0")) {
@@ -68,17 +84,22 @@ bool units_parse_duration(const char *text, uint64_t *ret_ns)
 bool units_parse_count(const char *text, uint32_t *ret_count)
 {
 	size_t digits = strspn(text, "0123456789");
+	unsigned long value;
 
-	if (!digits || digits > 9 || text[digits])
+	if (!digits || digits > 10 || text[digits])
 		return false;
-	*ret_count = (uint32_t)strtoul(text, NULL, 10);
+	value = strtoul(text, NULL, 10);
+	if (value > UINT32_MAX)
+		return false;
+	*ret_count = (uint32_t)value;
 	return true;
 }
 
 const char *units_format_size(int64_t bytes, char buffer[UNITS_SIZE_TEXT])
 {
 	static const char suffixes[] = "KMGTPE";
-	double value = (double)bytes;
+	double value = fabs((double)bytes);
+	const char *sign = bytes < 0 ? "-" : "";
 	int unit = -1;
 
 	while (value >= 999.5 && unit < (int)sizeof(suffixes) - 2) {
@@ -88,20 +109,23 @@ const char *units_format_size(int64_t bytes, char buffer[UNITS_SIZE_TEXT])
 	if (unit < 0)
 		snprintf(buffer, UNITS_SIZE_TEXT, "%lld", (long long)bytes);
 	else
-		snprintf(buffer, UNITS_SIZE_TEXT, "%.*f%c",
+		snprintf(buffer, UNITS_SIZE_TEXT, "%s%.*f%c", sign,
 			 value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, suffixes[unit]);
 	return buffer;
 }
 
 const char *units_format_time(int64_t real_ns, char buffer[UNITS_TIME_TEXT])
 {
-	time_t seconds = (time_t)(real_ns / 1000000000);
+	int64_t fraction = real_ns % 1000000000;
+	time_t seconds = (time_t)(real_ns / 1000000000) - (fraction < 0);
 	struct tm utc;
 	char date[24];
 
+	if (fraction < 0)
+		fraction += 1000000000;
 	gmtime_r(&seconds, &utc);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
-	snprintf(buffer, UNITS_TIME_TEXT, "%s.%09dZ", date, (int)(real_ns % 1000000000));
+	snprintf(buffer, UNITS_TIME_TEXT, "%s.%09dZ", date, (int)fraction);
 	return buffer;
 }
 

@@ -190,6 +190,7 @@ class Play:
         self.facts = []
         self.kernel_readings = self.kernel_differences = 0
         self.charged_most = 0
+        self.fork_costs = None
 
     # --- looking and telling ---
 
@@ -370,8 +371,7 @@ class Play:
         """The peak follows the live count, whose bound memtree tells."""
         behind = self.charged_most - tree["peak"]
         bound = tree["live"]["error_bound"]
-        self.state("the peak, %s, is the highest charge that was shown, %s (%s bytes short; %s "
-                   "is the stated bound)" %
+        self.state("the peak %s is the highest charge shown, %s (%s bytes short, stated bound %s)" %
                    (size_text(tree["peak"]), size_text(self.charged_most),
                     format(max(behind, 0), ","), format(bound, ",")), behind <= bound)
 

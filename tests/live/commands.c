@@ -451,7 +451,8 @@ static void test_run_inside_run_is_a_tree_inside_a_tree(void **state)
 	json_t *root, *outer, *inner;
 
 	(void)state;
-	run("run -n outer -- sh -c '$M run -n inner -- sh -c \"sleep 1 & exec $M ps --json\"'");
+	run("run -n outer -- sh -c '$M run -n inner -- sh -c \"sleep 1 & exec $M ps --json\"; "
+	    "exit $?'");
 	assert_int_equal(outcome.status, 0);
 	root = document();
 	assert_int_equal(trackers_count(true), 0); /* and one while it ran: */

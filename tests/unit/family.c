@@ -361,7 +361,7 @@ static void test_the_metric_and_the_exemption_apply(void **state)
 	process = process_lives(&story, 11, 10, 30 * MB);
 	process->bytes[MT_FILE] = 500 * MB;
 	process->bytes[MT_SWAP] = 600 * MB;
-	process->inherited = 10 * MB;
+	process->exempt[MT_ANON] = 10 * MB;
 	draw(&story, 1);
 
 	costs(&story, 11, 20 * MB, 20 * MB);

@@ -35,7 +35,7 @@ struct story {
 	struct mt_space_record spaces[MOST];
 	struct mt_process_record processes[MOST];
 	struct mt_thread_record threads[MOST];
-	struct zombie_reading zombies[MOST];
+	struct mt_zombie_record zombies[MOST];
 	struct model model;
 };
 
@@ -99,10 +99,10 @@ static struct mt_process_record *process_lives(struct story *story, uint32_t tgi
 	return process;
 }
 
-static struct zombie_reading *zombie_waits(struct story *story, uint32_t tgid, uint32_t ppid,
+static struct mt_zombie_record *zombie_waits(struct story *story, uint32_t tgid, uint32_t ppid,
 					   uint32_t tree)
 {
-	struct zombie_reading *zombie = &story->zombies[story->snapshot.zombie_count++];
+	struct mt_zombie_record *zombie = &story->zombies[story->snapshot.zombie_count++];
 
 	assert_true(story->snapshot.zombie_count <= MOST);
 	zombie->tgid = tgid;
@@ -605,7 +605,7 @@ static void test_a_process_whose_tree_is_gone(void **state)
 static void test_a_zombie_holds_nothing(void **state)
 {
 	struct story story;
-	struct zombie_reading *reading;
+	struct mt_zombie_record *reading;
 	const struct process *zombie;
 
 	begin(&story);
