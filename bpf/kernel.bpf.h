@@ -92,10 +92,18 @@ static __always_inline s64 counter_live(struct mm_struct *mm, __u32 kind)
 	if (threads_keep_remainders())
 		return counter_shared((u64)mm, kind);
 	switch (kind) {
-	case MT_FILE: pages = new->rss_stat[MT_FILE].count; break;
-	case MT_ANON: pages = new->rss_stat[MT_ANON].count; break;
-	case MT_SWAP: pages = new->rss_stat[MT_SWAP].count; break;
-	case MT_SHMEM: pages = new->rss_stat[MT_SHMEM].count; break;
+	case MT_FILE:
+		pages = new->rss_stat[MT_FILE].count;
+		break;
+	case MT_ANON:
+		pages = new->rss_stat[MT_ANON].count;
+		break;
+	case MT_SWAP:
+		pages = new->rss_stat[MT_SWAP].count;
+		break;
+	case MT_SHMEM:
+		pages = new->rss_stat[MT_SHMEM].count;
+		break;
 	}
 	return pages << page_shift;
 }

@@ -71,8 +71,8 @@ static __always_inline void space_inherit(struct mt_space *child, u64 parent_mm,
 	if (!child->deadline)
 		return;
 	for (__u32 kind = 0; kind < MT_KINDS; kind++)
-		child->inherited[kind] =
-			charge_inherit(now[kind], parent ? parent->inherited[kind] : 0, open);
+		child->inherited[kind] = charge_inherit(now[kind],
+							parent ? parent->inherited[kind] : 0, open);
 }
 
 __weak int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32 tree)

@@ -96,9 +96,9 @@ _Static_assert(sizeof(struct mt_registration) == 80, "mt_registration has no hid
 /* Settings: slot -> what the kernel side needs of a tree. Only user space writes. */
 struct mt_settings {
 	__u64 window_ns;
-	__u32 id;	/* 0: the slot is free */
-	__u32 parent;	/* id of the enclosing tree, 0: none */
-	__u32 metric;	/* bit mask of enum mt_kind */
+	__u32 id;     /* 0: the slot is free */
+	__u32 parent; /* id of the enclosing tree, 0: none */
+	__u32 metric; /* bit mask of enum mt_kind */
 	__u32 pad;
 };
 _Static_assert(sizeof(struct mt_settings) == 24, "mt_settings has no hidden padding");
@@ -110,12 +110,12 @@ _Static_assert(sizeof(struct mt_settings) == 24, "mt_settings has no hidden padd
  */
 struct mt_totals {
 	__s64 bytes[MT_KINDS];
-	__s64 holds;	/* live member processes + charged address spaces; 0: ended */
-	__s64 forks;	/* member processes ever born */
-	__s64 peak;	/* highest charged figure that the live counters showed, bytes */
+	__s64 holds; /* live member processes + charged address spaces; 0: ended */
+	__s64 forks; /* member processes ever born */
+	__s64 peak;  /* highest charged figure that the live counters showed, bytes */
 	__u64 peak_mono_ns;
-	__u64 last_epoch;	  /* the latest deadline in epochs[] */
-	__u32 root_tgid; /* the first member, 0 until it registered */
+	__u64 last_epoch; /* the latest deadline in epochs[] */
+	__u32 root_tgid;  /* the first member, 0 until it registered */
 	__u32 pad;
 	__u64 epochs[MT_EPOCHS]; /* ring by epoch: which window slots exist */
 };
@@ -124,12 +124,12 @@ _Static_assert(sizeof(struct mt_totals) == 80 + 8 * MT_EPOCHS, "mt_totals has no
 /* Processes: tgid -> a live thread group. Inserted at fork or registration, deleted at
  * the exit of the last thread; the delete that succeeds uncharges. */
 struct mt_process {
-	__u64 start_boot_ns; /* of the group leader: with the tgid, the identity */
-	__u64 leader;	     /* struct task_struct *, renewed at exec */
-	__u64 mm;	     /* struct mm_struct *, 0 until known */
+	__u64 start_boot_ns;  /* of the group leader: with the tgid, the identity */
+	__u64 leader;	      /* struct task_struct *, renewed at exec */
+	__u64 mm;	      /* struct mm_struct *, 0 until known */
 	__u64 execed_boot_ns; /* 0: not since it was born */
 	__u32 tree;
-	__u32 born_ppid; /* thread group of real_parent at birth: differs later for an orphan */
+	__u32 born_ppid;   /* thread group of real_parent at birth: differs later for an orphan */
 	__u32 args_length; /* of the whole argument area */
 	__u32 args_kept;   /* bytes valid in args[] */
 	char args[MT_ARGS_SIZE]; /* NUL-separated */
@@ -173,7 +173,7 @@ struct mt_window {
 
 /* Losses: reason -> per-CPU count of what the tracker could not do. */
 enum mt_loss {
-	MT_LOSS_PROCESSES_FULL,	/* a fork or registration found no free process slot */
+	MT_LOSS_PROCESSES_FULL, /* a fork or registration found no free process slot */
 	MT_LOSS_ZOMBIES_FULL,	/* an exit found no free zombie slot: it is not shown */
 	MT_LOSS_SPACES_FULL,	/* an address space could not be charged */
 	MT_LOSS_WINDOWS_FULL,	/* inherited memory could not be exempted: it is charged */
@@ -202,8 +202,8 @@ struct mt_process_record {
 	__u32 born_ppid;
 	__u32 tree;
 	__u32 threads;
-	__u32 threads_read;   /* fewer than `threads`: kept_back is not complete */
-	__u32 task_state;     /* of the leader, the kernel's bits */
+	__u32 threads_read; /* fewer than `threads`: kept_back is not complete */
+	__u32 task_state;   /* of the leader, the kernel's bits */
 	__u32 leader_known; /* 0: the leader changed under the reader */
 	char comm[MT_COMM_SIZE];
 };

@@ -21,18 +21,18 @@ static inline void cleanup_close(const int *fd)
 #define _cleanup_close_ __attribute__((cleanup(cleanup_close)))
 
 /* Hands an fd on: the variable no longer owns it. */
-#define take_fd(fd)                  \
-	({                           \
-		int taken_ = (fd);   \
-		(fd) = -1;           \
-		taken_;              \
+#define take_fd(fd)                \
+	({                         \
+		int taken_ = (fd); \
+		(fd) = -1;         \
+		taken_;            \
 	})
 
-#define take_pointer(pointer)                          \
-	({                                             \
+#define take_pointer(pointer)                           \
+	({                                              \
 		__typeof__(pointer) taken_ = (pointer); \
-		(pointer) = NULL;                      \
-		taken_;                                \
+		(pointer) = NULL;                       \
+		taken_;                                 \
 	})
 
 #endif /* MEMTREE_CLEANUP_H */

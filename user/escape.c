@@ -7,6 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What the first byte promises; 0 for one that starts nothing. */
+static size_t utf8_length(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc2 || first > 0xf4)
+		return 0;
+	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
 /*
  * The length of the valid UTF-8 sequence at `text`, 0 when there is none (RFC 3629: no
  * overlong form, no surrogate, nothing beyond U+10FFFF).
@@ -14,8 +24,7 @@
 static size_t utf8_sequence(const unsigned char *text, size_t length, uint32_t *ret_point)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t size = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 :
-		      text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 0;
+	size_t size = utf8_length(text[0]);
 	uint32_t point;
 
 	if (!size || size > length)
@@ -37,8 +46,8 @@ static size_t utf8_sequence(const unsigned char *text, size_t length, uint32_t *
 static bool is_unsafe(uint32_t point)
 {
 	return point < 0x20 || point == '\\' || (point >= 0x7f && point < 0xa0) ||
-	       point == 0x061c || point == 0x200e || point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
-	       (point >= 0x2066 && point <= 0x2069);
+	       point == 0x061c || point == 0x200e || point == 0x200f ||
+	       (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
 }
 
 /* One byte as a C escape of at most four characters. */

@@ -11,12 +11,12 @@
 struct btf;
 
 struct kernel_features {
-	bool rss_stat;		      /* tracepoint kmem:rss_stat, from 5.5 */
-	bool task_iterator;	      /* iter/task and iter/bpf_map_elem, from 5.9 */
-	bool thread_remainders;	 /* struct mm_rss_stat, until 6.1 */
-	bool percpu_counters;	      /* mm_struct.rss_stat is an array of percpu_counter */
-	bool exit_mmap_tracepoint;    /* mmap:exit_mmap, from 6.1 */
-	bool exit_mmap_function;      /* something for fexit to attach to */
+	bool rss_stat;		   /* tracepoint kmem:rss_stat, from 5.5 */
+	bool task_iterator;	   /* iter/task and iter/bpf_map_elem, from 5.9 */
+	bool thread_remainders;	   /* struct mm_rss_stat, until 6.1 */
+	bool percpu_counters;	   /* mm_struct.rss_stat is an array of percpu_counter */
+	bool exit_mmap_tracepoint; /* mmap:exit_mmap, from 6.1 */
+	bool exit_mmap_function;   /* something for fexit to attach to */
 };
 
 /* Asks `btf`, the kernel's. */

@@ -136,8 +136,10 @@ int launch_fork(const struct tracker *tracker, const char *user, char **command,
 	int err;
 
 	if (user && account_find(user, &account))
-		return talk_error(-ENOENT, "there is no local user '%.80s': name one of "
-				  "/etc/passwd, or a number", user);
+		return talk_error(-ENOENT,
+				  "there is no local user '%.80s': name one of "
+				  "/etc/passwd, or a number",
+				  user);
 	if (user)
 		account_add_groups(user, &account);
 	if (pipe2(go, O_CLOEXEC) || pipe2(failed, O_CLOEXEC))

@@ -21,8 +21,8 @@
 
 #define DEFAULT_PROCESSES 8192
 #define DEFAULT_TREES 64
-#define THREAD_BATCH 65	 /* faults between two flushes, TASK_RSS_EVENTS_THRESH (until 6.1) */
-#define FAULT_AROUND 16	 /* pages that one file fault may map */
+#define THREAD_BATCH 65	    /* faults between two flushes, TASK_RSS_EVENTS_THRESH (until 6.1) */
+#define FAULT_AROUND 16	    /* pages that one file fault may map */
 #define PERCPU_BATCH_MIN 32 /* lib/percpu_counter.c: max(32, 2 * online CPUs) */
 
 struct loader {
@@ -56,7 +56,7 @@ static int features_read(struct kernel_features *ret_features)
 
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
 		return talk_error(-EOPNOTSUPP, "this kernel has no BTF (/sys/kernel/btf/vmlinux): "
-				  "boot one built with CONFIG_DEBUG_INFO_BTF");
+					       "boot one built with CONFIG_DEBUG_INFO_BTF");
 	btf = btf__load_vmlinux_btf();
 	if (!btf)
 		return talk_error(-EOPNOTSUPP, "the kernel's BTF cannot be read: %s",
@@ -76,8 +76,7 @@ static void programs_choose(struct loader *loader, bool fexit)
 	struct memtree_bpf *skel = loader->skel;
 
 	bpf_program__set_autoload(skel->progs.teardown_ended, features->exit_mmap_tracepoint);
-	bpf_program__set_autoload(skel->progs.teardown_ended_again,
-				  features->exit_mmap_tracepoint);
+	bpf_program__set_autoload(skel->progs.teardown_ended_again, features->exit_mmap_tracepoint);
 	bpf_program__set_autoload(skel->progs.teardown_returned, fexit);
 	bpf_program__set_autoload(skel->progs.cpu_offset_learn, features->percpu_counters);
 	bpf_program__set_autoload(skel->progs.snapshot_threads, features->thread_remainders);
@@ -137,10 +136,12 @@ static int programs_load(struct loader *loader)
 		err = skeleton_load(loader, false);
 	if (err == -EPERM || err == -EACCES)
 		return talk_error(-EPERM, "loading BPF programs is not permitted: run as root "
-				  "(needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN)");
+					  "(needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN)");
 	if (err)
-		return talk_error(err, "the kernel refused the BPF programs: %s; see why with "
-				  "memtree -v", strerror(-err));
+		return talk_error(err,
+				  "the kernel refused the BPF programs: %s; see why with "
+				  "memtree -v",
+				  strerror(-err));
 	return 0;
 }
 
@@ -180,8 +181,40 @@ static uint32_t prog_id(const struct bpf_program *prog)
 	struct bpf_prog_info info = {};
 	__u32 size = sizeof(info);
 
-	return bpf_program__fd(prog) < 0 ? 0 :
-	       bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &size) ? 0 : info.id;
+	if (bpf_program__fd(prog) < 0)
+		return 0;
+	return bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &size) ? 0 : info.id;
+}
+
+static void maps_enter(const struct memtree_bpf *skel, uint32_t *ret_ids)
+{
+	const struct bpf_map *maps[MT_MAPS] = {
+		[MT_MAP_REGISTRY] = skel->maps.mt_registry,
+		[MT_MAP_SETTINGS] = skel->maps.mt_settings,
+		[MT_MAP_TOTALS] = skel->maps.mt_totals,
+		[MT_MAP_PROCESSES] = skel->maps.mt_processes,
+		[MT_MAP_ZOMBIES] = skel->maps.mt_zombies,
+		[MT_MAP_SPACES] = skel->maps.mt_spaces,
+		[MT_MAP_WINDOWS] = skel->maps.mt_windows,
+		[MT_MAP_LOSSES] = skel->maps.mt_losses,
+	};
+
+	for (int i = 0; i < MT_MAPS; i++)
+		ret_ids[i] = map_id(maps[i]);
+}
+
+static void progs_enter(const struct memtree_bpf *skel, uint32_t *ret_ids)
+{
+	const struct bpf_program *progs[MT_PROGS] = {
+		[MT_PROG_REGISTER] = skel->progs.process_register,
+		[MT_PROG_SNAPSHOT_SPACES] = skel->progs.snapshot_spaces,
+		[MT_PROG_SNAPSHOT_PROCESSES] = skel->progs.snapshot_processes,
+		[MT_PROG_SNAPSHOT_ZOMBIES] = skel->progs.snapshot_zombies,
+		[MT_PROG_SNAPSHOT_THREADS] = skel->progs.snapshot_threads,
+	};
+
+	for (int i = 0; i < MT_PROGS; i++)
+		ret_ids[i] = prog_id(progs[i]);
 }
 
 static void links_enter(struct loader *loader, uint32_t *ret_ids)
@@ -222,23 +255,6 @@ static int tracker_announce(struct loader *loader)
 		.magic = MT_MAGIC,
 		.layout = MT_LAYOUT,
 		.loader_tgid = (uint32_t)getpid(),
-		.map_ids = {
-			[MT_MAP_REGISTRY] = map_id(skel->maps.mt_registry),
-			[MT_MAP_SETTINGS] = map_id(skel->maps.mt_settings),
-			[MT_MAP_TOTALS] = map_id(skel->maps.mt_totals),
-			[MT_MAP_PROCESSES] = map_id(skel->maps.mt_processes),
-			[MT_MAP_ZOMBIES] = map_id(skel->maps.mt_zombies),
-			[MT_MAP_SPACES] = map_id(skel->maps.mt_spaces),
-			[MT_MAP_WINDOWS] = map_id(skel->maps.mt_windows),
-			[MT_MAP_LOSSES] = map_id(skel->maps.mt_losses),
-		},
-		.prog_ids = {
-			[MT_PROG_REGISTER] = prog_id(skel->progs.process_register),
-			[MT_PROG_SNAPSHOT_SPACES] = prog_id(skel->progs.snapshot_spaces),
-			[MT_PROG_SNAPSHOT_PROCESSES] = prog_id(skel->progs.snapshot_processes),
-			[MT_PROG_SNAPSHOT_ZOMBIES] = prog_id(skel->progs.snapshot_zombies),
-			[MT_PROG_SNAPSHOT_THREADS] = prog_id(skel->progs.snapshot_threads),
-		},
 		.tree_capacity = loader->tree_capacity,
 		.process_capacity = loader->process_capacity,
 		.thread_remainders = loader->features.thread_remainders,
@@ -246,6 +262,8 @@ static int tracker_announce(struct loader *loader)
 	};
 	__u32 zero = 0;
 
+	maps_enter(skel, header.map_ids);
+	progs_enter(skel, header.prog_ids);
 	links_enter(loader, header.link_ids);
 	if (bpf_map_update_elem(bpf_map__fd(skel->maps.mt_tracker), &zero, &header, BPF_ANY))
 		return talk_error(-errno, "the tracker's header cannot be written: %s",
@@ -270,8 +288,10 @@ static int loader_prepare(struct loader *loader)
 		return err;
 	err = memtree_bpf__attach(loader->skel);
 	if (err)
-		return talk_error(err, "the BPF programs cannot be attached: %s; see why with "
-				  "memtree -v", strerror(-err));
+		return talk_error(err,
+				  "the BPF programs cannot be attached: %s; see why with "
+				  "memtree -v",
+				  strerror(-err));
 	return tracker_announce(loader);
 }
 

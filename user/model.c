@@ -158,8 +158,8 @@ static struct space *space_find(struct builder *builder, uint64_t mm)
 }
 
 /* Adds what the threads of one process keep back; true when all of them were read. */
-static bool remainders_add(const struct snapshot *snapshot,
-			   const struct mt_process_record *record, int64_t *bytes)
+static bool remainders_add(const struct snapshot *snapshot, const struct mt_process_record *record,
+			   int64_t *bytes)
 {
 	bool whole = record->threads_read >= record->threads;
 
@@ -369,9 +369,8 @@ static void tree_judge(const struct snapshot *snapshot, struct tree *tree)
 	tree->charged = charge_measure((const __s64 *)tree->bytes, tree->metric) - tree->inherited;
 	tree->live_charged = charge_clamp(charge_measure((const __s64 *)tree->live, tree->metric) -
 					  tree->inherited);
-	tree->error_bound = snapshot->thread_remainders
-				    ? unit * tree->threads
-				    : unit * tree->spaces * bits(tree->metric);
+	tree->error_bound = snapshot->thread_remainders ? unit * tree->threads
+							: unit * tree->spaces * bits(tree->metric);
 	if (tree->peak < tree->charged) {
 		tree->peak = tree->charged;
 		tree->peak_real_ns = snapshot->real_ns;

@@ -20,9 +20,9 @@ struct process {
 	uint32_t threads;
 	char state; /* as in /proc/PID/stat, of the leader; '?' when it was not found */
 	char comm[MT_COMM_SIZE];
-	int64_t bytes[MT_KINDS]; /* exact; of a shared address space, in every sharer */
+	int64_t bytes[MT_KINDS];  /* exact; of a shared address space, in every sharer */
 	int64_t exempt[MT_KINDS]; /* of these: inherited, with the window still open */
-	int64_t inherited; /* the same, as the metric of its own tree counts it */
+	int64_t inherited;	  /* the same, as the metric of its own tree counts it */
 	uint64_t mm;
 	bool shared_mm; /* another member uses the same address space */
 	bool orphan;	/* its parent at birth is gone */

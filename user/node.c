@@ -14,10 +14,8 @@ static void node_warn(const struct node_tracker *entry)
 	for (int loss = 0; loss < MT_LOSSES; loss++)
 		if (entry->model.losses[loss])
 			talk_note("tracker %u lost %llu events: %s (%u process slots)",
-				  entry->tracker->id,
-				  (unsigned long long)entry->model.losses[loss],
-				  loss_name((enum mt_loss)loss),
-				  entry->snapshot.process_capacity);
+				  entry->tracker->id, (unsigned long long)entry->model.losses[loss],
+				  loss_name((enum mt_loss)loss), entry->snapshot.process_capacity);
 	for (size_t i = 0; i < entry->model.tree_count; i++)
 		if (entry->model.trees[i].inexact)
 			talk_note("tree %s moved while it was read: its figures are not exact",
@@ -53,15 +51,15 @@ int node_read(struct node *ret_node)
 
 	if (err == -EPERM || err == -EACCES)
 		talk_error(err, "reading BPF maps is not permitted: run as root "
-			   "(needs CAP_SYS_ADMIN)");
+				"(needs CAP_SYS_ADMIN)");
 	else if (err)
-		talk_error(err, "the kernel's list of BPF maps cannot be read: %s",
-			   strerror(-err));
+		talk_error(err, "the kernel's list of BPF maps cannot be read: %s", strerror(-err));
 	if (err)
 		return talk_status(err, EXIT_FAILED);
 	if (foreign)
 		talk_note("%d tracker(s) of another memtree version are running: use its own "
-			  "binary to read them", foreign);
+			  "binary to read them",
+			  foreign);
 	if (!count) {
 		trackers_close(trackers, count);
 		talk_error(0, "no tracker is running on this machine: start one with memtree run");

@@ -50,8 +50,7 @@ void options_refuse(const char *command, const char *format, ...)
 	exit(EXIT_USAGE);
 }
 
-void options_parse(const struct argp *argp, const char *command, int argc, char **argv,
-		   void *input)
+void options_parse(const struct argp *argp, const char *command, int argc, char **argv, void *input)
 {
 	char name[64];
 	int index = 0;

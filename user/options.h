@@ -18,8 +18,10 @@ extern const struct argp options_common;
 
 /* A planned option, refused by options_parse; at the end of a command's table. */
 enum { OPTION_PLANNED = 0x1000 };
-#define OPTION_IS_PLANNED(name, letter, argument) \
-	{name, letter, argument, OPTION_HIDDEN, NULL, 0}
+#define OPTION_IS_PLANNED(name, letter, argument)              \
+	{                                                      \
+		name, letter, argument, OPTION_HIDDEN, NULL, 0 \
+	}
 
 /*
  * argp_parse with the errors of this program: one line on stderr, then exit status 2.

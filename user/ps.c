@@ -33,12 +33,11 @@ static void row_print(const struct tree *tree, int depth)
 {
 	char size[8][UNITS_SIZE_TEXT], id[NODE_ID_TEXT];
 
-	printf("%*s%-*s %-7s %-8s %5u %5u %5u %5u %8s %8s %8s %8s %8s %8s %8s %8s\n", depth * 2,
-	       "", 24 - depth * 2, tree->name, node_tree_id(tree, id),
+	printf("%*s%-*s %-7s %-8s %5u %5u %5u %5u %8s %8s %8s %8s %8s %8s %8s %8s\n", depth * 2, "",
+	       24 - depth * 2, tree->name, node_tree_id(tree, id),
 	       tree->holds ? "running" : "ended", tree->processes, tree->threads, tree->zombies,
 	       tree->orphans, units_format_size(tree->charged, size[0]),
-	       units_format_size(tree->inherited, size[1]),
-	       units_format_size(tree->peak, size[2]),
+	       units_format_size(tree->inherited, size[1]), units_format_size(tree->peak, size[2]),
 	       units_format_size(bytes_rss(tree->bytes), size[3]),
 	       units_format_size(tree->bytes[MT_ANON], size[4]),
 	       units_format_size(tree->bytes[MT_FILE], size[5]),
@@ -83,8 +82,14 @@ static int document_print(const struct node *node)
 int command_ps(int argc, char **argv)
 {
 	static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
-	static const struct argp argp = {table, parse, "", "One line per tree: exact memory by "
-		"kind, what is inherited (exempt now), charged and its peak.", children, NULL, NULL};
+	static const struct argp argp = {
+		.options = table,
+		.parser = parse,
+		.args_doc = "",
+		.doc = "One line per tree: exact memory by kind, what is inherited (exempt now), "
+		       "charged and its peak.",
+		.children = children,
+	};
 	struct common_options options = {};
 	struct node node;
 	int status;

@@ -72,10 +72,10 @@ enum {
 
 static const struct argp_option table[] = {
 	{"name", 'n', "NAME", 0, "The tree's name (default: COMM-PID)", 0},
-	{"metric", 'm', "METRIC", 0, "What is charged: rss (default), anon, anon+swap or "
-				     "anon+shmem+swap", 0},
-	{"window", 'w', "TIME", 0, "How long memory inherited at fork is exempt (default: 3s, at "
-				   "most 16s)", 0},
+	{"metric", 'm', "METRIC", 0,
+	 "What is charged: rss (default), anon, anon+swap or anon+shmem+swap", 0},
+	{"window", 'w', "TIME", 0,
+	 "How long memory inherited at fork is exempt (default: 3s, at most 16s)", 0},
 	{"user", KEY_USER, "NAME", 0, "Run the command as this user", 0},
 	{"capacity", KEY_CAPACITY, "COUNT", 0, "Process slots of the tracker (default: 8192)", 0},
 	OPTION_IS_PLANNED("limit", 'l', "SIZE"),
@@ -160,8 +160,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_CAPACITY:
 		if (!units_parse_count(argument, &options->loader.process_capacity) ||
-		    !options->loader.process_capacity ||
-		    options->loader.process_capacity > 4194304)
+		    !options->loader.process_capacity || options->loader.process_capacity > 4194304)
 			options_refuse("run", "'%s' is no capacity: 1 to 4194304", argument);
 		return 0;
 	case ARGP_KEY_ARG:
@@ -325,7 +324,8 @@ static void tree_follow(struct run *run)
 	if (members && !run->told) {
 		run->told = true;
 		talk_note("%s: the command has ended, %u of its processes remain: waiting for "
-			  "them", run->request.name, members);
+			  "them",
+			  run->request.name, members);
 	}
 	if (run->watch_count)
 		return;
@@ -385,8 +385,8 @@ static void on_signal(evutil_socket_t fd, short what, void *context)
 /* Before the fork, so that no signal is missed; the child takes the old mask back. */
 static int signals_take(struct run *run)
 {
-	static const int taken[] = {SIGCHLD, SIGHUP,  SIGINT,  SIGQUIT,
-				    SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
+	static const int taken[] = {SIGCHLD, SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
+				    SIGUSR1, SIGUSR2, SIGALRM, SIGPIPE};
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -442,12 +442,11 @@ static void summary_tell(const struct run *run)
 		tree = model_find(&model, run->tree);
 		if (tree)
 			talk_detail("%s: ended after %.3f s; peak %s charged at %s; %llu "
-				    "processes; %lld bytes left", tree->name,
-				    (double)(clock_ns() - run->started_ns) / 1e9,
+				    "processes; %lld bytes left",
+				    tree->name, (double)(clock_ns() - run->started_ns) / 1e9,
 				    units_format_size(tree->peak, peak),
 				    units_format_time(tree->peak_real_ns, when),
-				    (unsigned long long)tree->forks,
-				    (long long)tree->charged);
+				    (unsigned long long)tree->forks, (long long)tree->charged);
 		model_free(&model);
 	}
 	snapshot_free(&snapshot);
@@ -508,8 +507,13 @@ static void run_free(struct run *run)
 int command_run(int argc, char **argv)
 {
 	static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
-	static const struct argp argp = {table, parse, "-- CMD [ARG...]", "Runs a command as a "
-		"new tree and returns its status when the tree ends.", children, NULL, NULL};
+	static const struct argp argp = {
+		.options = table,
+		.parser = parse,
+		.args_doc = "-- CMD [ARG...]",
+		.doc = "Runs a command as a new tree and returns its status when the tree ends.",
+		.children = children,
+	};
 	struct options options = {
 		.request = {.metric = MT_METRIC_RSS, .window_ns = DEFAULT_WINDOW_NS},
 	};

@@ -14,7 +14,7 @@
 
 struct tracker {
 	struct mt_tracker header;
-	uint32_t id; /* the header map's id: unique on this machine */
+	uint32_t id;	/* the header map's id: unique on this machine */
 	int header_map; /* held, so that a kept tracker can be found */
 	int maps[MT_MAPS];
 	int progs[MT_PROGS];

@@ -215,9 +215,13 @@ static int one_show(const struct node *node, const char *name, bool as_json)
 int command_tree(int argc, char **argv)
 {
 	static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
-	static const struct argp argp = {NULL, parse, "[NAME]", "The processes of a tree, drawn "
-		"as a tree; TOTAL is what a process and its descendants are charged.", children,
-		NULL, NULL};
+	static const struct argp argp = {
+		.parser = parse,
+		.args_doc = "[NAME]",
+		.doc = "The processes of a tree, drawn as a tree; TOTAL is what a process "
+		       "and its descendants are charged.",
+		.children = children,
+	};
 	struct options options = {};
 	struct node node;
 	int status;

@@ -59,9 +59,9 @@ static bool parse_scaled(const char *text, const struct unit *units, uint64_t *r
 bool units_parse_size(const char *text, uint64_t *ret_bytes)
 {
 	static const struct unit units[] = {
-		{"", 1},	      {"K", 1ULL << 10}, {"M", 1ULL << 20}, {"G", 1ULL << 30},
-		{"T", 1ULL << 40},    {"k", 1ULL << 10}, {"m", 1ULL << 20}, {"g", 1ULL << 30},
-		{"t", 1ULL << 40},    {NULL, 0},
+		{"", 1},	   {"K", 1ULL << 10}, {"M", 1ULL << 20}, {"G", 1ULL << 30},
+		{"T", 1ULL << 40}, {"k", 1ULL << 10}, {"m", 1ULL << 20}, {"g", 1ULL << 30},
+		{"t", 1ULL << 40}, {NULL, 0},
 	};
 
 	return parse_scaled(text, units, ret_bytes);
@@ -70,7 +70,7 @@ bool units_parse_size(const char *text, uint64_t *ret_bytes)
 bool units_parse_duration(const char *text, uint64_t *ret_ns)
 {
 	static const struct unit units[] = {
-		{"ms", 1000000},      {"s", 1000000000},       {"m", 60000000000ULL},
+		{"ms", 1000000},	 {"s", 1000000000}, {"m", 60000000000ULL},
 		{"h", 3600000000000ULL}, {NULL, 0},
 	};
 
@@ -95,6 +95,14 @@ bool units_parse_count(const char *text, uint32_t *ret_count)
 	return true;
 }
 
+/* For three significant digits, after rounding. */
+static int decimals(double value)
+{
+	if (value < 9.995)
+		return 2;
+	return value < 99.95 ? 1 : 0;
+}
+
 const char *units_format_size(int64_t bytes, char buffer[UNITS_SIZE_TEXT])
 {
 	static const char suffixes[] = "KMGTPE";
@@ -109,8 +117,8 @@ const char *units_format_size(int64_t bytes, char buffer[UNITS_SIZE_TEXT])
 	if (unit < 0)
 		snprintf(buffer, UNITS_SIZE_TEXT, "%lld", (long long)bytes);
 	else
-		snprintf(buffer, UNITS_SIZE_TEXT, "%s%.*f%c", sign,
-			 value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, suffixes[unit]);
+		snprintf(buffer, UNITS_SIZE_TEXT, "%s%.*f%c", sign, decimals(value), value,
+			 suffixes[unit]);
 	return buffer;
 }
 

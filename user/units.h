@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UNITS_SIZE_TEXT 16  /* room for any formatted size */
-#define UNITS_TIME_TEXT 40  /* room for any formatted time */
+#define UNITS_SIZE_TEXT 16 /* room for any formatted size */
+#define UNITS_TIME_TEXT 40 /* room for any formatted time */
 
 /* "100", "64k", "1.5G" in bytes, by powers of 1024. False for anything else, for a
  * negative number and for what does not fit into 63 bits. */

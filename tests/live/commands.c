@@ -196,12 +196,30 @@ static void test_run_returns_the_commands_status(void **state)
 static void test_wrong_usage_is_one_line_and_2(void **state)
 {
 	static const char *const lines[] = {
-		"", "frobnicate", "run", "run --bogus -- true", "run -n", "run -n 'a name' -- true",
-		"run -n '' -- true", "run -m rubbish -- true", "run -w 3 -- true",
-		"run -w 20s -- true", "run -w -3s -- true", "run --capacity 0 -- true",
-		"run --capacity many -- true", "run --limit 1G -- true", "run -l 1G -- true",
-		"run --kill-rest -- true", "run --json -- true", "run --dry-run -- true",
-		"ps extra", "ps --by group", "tree one two", "tree --bogus", "daemon", "add 1",
+		"",
+		"frobnicate",
+		"run",
+		"run --bogus -- true",
+		"run -n",
+		"run -n 'a name' -- true",
+		"run -n '' -- true",
+		"run -m rubbish -- true",
+		"run -w 3 -- true",
+		"run -w 20s -- true",
+		"run -w -3s -- true",
+		"run --capacity 0 -- true",
+		"run --capacity many -- true",
+		"run --limit 1G -- true",
+		"run -l 1G -- true",
+		"run --kill-rest -- true",
+		"run --json -- true",
+		"run --dry-run -- true",
+		"ps extra",
+		"ps --by group",
+		"tree one two",
+		"tree --bogus",
+		"daemon",
+		"add 1",
 	};
 
 	(void)state;
@@ -291,9 +309,9 @@ static json_t *tree_named(const json_t *root, const char *name)
 	json_t *tree, *list = json_object_get(root, "trees");
 	size_t i;
 
-	json_array_foreach(list, i, tree)
-		if (!strcmp(json_string_value(json_object_get(tree, "name")), name))
-			return tree;
+	json_array_foreach(list, i,
+			   tree) if (!strcmp(json_string_value(json_object_get(tree, "name")),
+					     name)) return tree;
 	fail_msg("no tree %s", name);
 	return NULL;
 }
@@ -319,14 +337,17 @@ static void assert_keys(const json_t *object, const char *const *keys)
 
 static void test_json_has_the_keys_and_adds_up(void **state)
 {
-	static const char *const tree_keys[] = {
-		"name", "id", "parent", "root_pid", "state", "processes", "threads", "zombies",
-		"orphans", "rss", "anon", "file", "shmem", "swap", "inherited", "charged", "peak",
-		"peak_at", "limit", "metric", "window_ns", "started_at", "live", NULL};
+	static const char *const tree_keys[] = {"name",	     "id",	   "parent",	"root_pid",
+						"state",     "processes",  "threads",	"zombies",
+						"orphans",   "rss",	   "anon",	"file",
+						"shmem",     "swap",	   "inherited", "charged",
+						"peak",	     "peak_at",	   "limit",	"metric",
+						"window_ns", "started_at", "live",	NULL};
 	static const char *const process_keys[] = {
-		"pid", "ppid", "start", "comm", "args", "args_truncated", "state", "threads", "rss",
-		"anon", "file", "shmem", "swap", "inherited", "born_at", "execed_at", "shared_mm",
-		"orphan", "zombie", NULL};
+		"pid",	  "ppid",      "start",	  "comm",      "args",	    "args_truncated",
+		"state",  "threads",   "rss",	  "anon",      "file",	    "shmem",
+		"swap",	  "inherited", "born_at", "execed_at", "shared_mm", "orphan",
+		"zombie", NULL};
 	json_t *root, *tree, *process, *processes;
 	json_int_t rss = 0, inherited = 0;
 	size_t i, live = 0;
@@ -341,9 +362,11 @@ static void test_json_has_the_keys_and_adds_up(void **state)
 	assert_true(integer(json_object_get(tree, "live"), "error_bound") > 0);
 	assert_int_equal(integer(tree, "rss"),
 			 integer(tree, "anon") + integer(tree, "file") + integer(tree, "shmem"));
-	assert_int_equal(integer(tree, "charged"), integer(tree, "rss") - integer(tree, "inherited"));
+	assert_int_equal(integer(tree, "charged"),
+			 integer(tree, "rss") - integer(tree, "inherited"));
 	processes = json_object_get(tree, "processes");
-	json_array_foreach(processes, i, process) {
+	json_array_foreach(processes, i, process)
+	{
 		assert_keys(process, process_keys);
 		live += !json_is_true(json_object_get(process, "zombie"));
 		rss += integer(process, "rss");
@@ -375,7 +398,8 @@ static void test_hostile_names_harm_nobody(void **state)
 	assert_int_equal(outcome.status, 0);
 	root = document();
 	processes = json_object_get(tree_named(root, "hostile"), "processes");
-	json_array_foreach(processes, i, process) {
+	json_array_foreach(processes, i, process)
+	{
 		args = json_object_get(process, "args");
 		if (json_array_size(args) == 4 &&
 		    !strcmp(json_string_value(json_array_get(args, 3)), "a\n\033[2J\xef\xbf\xbd"))
@@ -400,15 +424,17 @@ static void test_long_arguments_are_cut_and_say_so(void **state)
 	(void)state;
 	memset(word, 'x', sizeof(word) - 1);
 	word[sizeof(word) - 1] = '\0';
-	snprintf(line, sizeof(line), "run -n long -- sh -c 'sh -c \"sleep 1; true\" %s & sleep 0.3; "
-		 "$M tree --json long'", word);
+	snprintf(line, sizeof(line),
+		 "run -n long -- sh -c 'sh -c \"sleep 1; true\" %s & sleep 0.3; "
+		 "$M tree --json long'",
+		 word);
 	run(line);
 	assert_int_equal(outcome.status, 0);
 	root = document();
 	processes = json_object_get(tree_named(root, "long"), "processes");
-	json_array_foreach(processes, i, process)
-		if (json_is_true(json_object_get(process, "args_truncated")))
-			cut = true;
+	json_array_foreach(processes, i,
+			   process) if (json_is_true(json_object_get(process, "args_truncated")))
+		cut = true;
 	assert_true(cut);
 	json_decref(root);
 }
@@ -521,7 +547,7 @@ static void test_run_waits_for_the_whole_tree(void **state)
 static void test_a_signal_is_passed_on(void **state)
 {
 	struct started started = start(NULL, "run -- sh -c 'trap \"echo got it; exit 5\" USR1; "
-				       "echo ready; while :; do sleep 0.05; done'");
+					     "echo ready; while :; do sleep 0.05; done'");
 	char ready[16] = "";
 
 	(void)state;
@@ -566,7 +592,8 @@ static void test_an_interrupt_from_the_terminal_comes_once(void **state)
 		execl(memtree(), "memtree", "run", "--", "sh", "-c",
 		      "trap 'n=$((n+1)); echo int $n' INT; echo ready; "
 		      "while [ \"$n\" = \"\" ]; do sleep 0.05; done; sleep 0.3; echo last $n; "
-		      "kill -INT $$; exit 9", NULL);
+		      "kill -INT $$; exit 9",
+		      NULL);
 		_exit(254);
 	}
 	terminal_expect(terminal, "ready", text, sizeof(text));

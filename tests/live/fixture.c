@@ -97,8 +97,8 @@ static void assert_nothing_left(struct fixture *fixture, uint32_t tree)
 	assert_int_equal(ended->holds, 0);
 	assert_int_equal(ended->processes, 0);
 	for (int kind = 0; kind < MT_KINDS; kind++) {
-		assert_int_equal(reading.snapshot.trees[ended - reading.model.trees].totals
-					 .bytes[kind], 0);
+		assert_int_equal(
+			reading.snapshot.trees[ended - reading.model.trees].totals.bytes[kind], 0);
 		assert_int_equal(ended->bytes[kind], 0);
 	}
 	reading_free(&reading);
@@ -182,8 +182,8 @@ void scene_start_window(struct fixture *fixture, const char *name, uint64_t wind
 
 void scene_start_inside(struct fixture *fixture, const char *name, uint32_t parent)
 {
-	const struct tree_request request = {.metric = MT_METRIC_RSS, .parent = parent,
-					     .window_ns = 16000000000ULL};
+	const struct tree_request request = {
+		.metric = MT_METRIC_RSS, .parent = parent, .window_ns = 16000000000ULL};
 
 	scene_launch(fixture, name, &request);
 }
@@ -310,11 +310,11 @@ static void assert_process_exact(const struct process *process)
 	assert_int_equal(process_smaps((pid_t)process->tgid, truth), 0);
 	if (memcmp(process->bytes, truth, sizeof(truth)))
 		print_error("process %u: file %lld anon %lld swap %lld shmem %lld, its page "
-			    "tables: %lld %lld %lld %lld\n", process->tgid,
-			    (long long)process->bytes[0], (long long)process->bytes[1],
-			    (long long)process->bytes[2], (long long)process->bytes[3],
-			    (long long)truth[0], (long long)truth[1], (long long)truth[2],
-			    (long long)truth[3]);
+			    "tables: %lld %lld %lld %lld\n",
+			    process->tgid, (long long)process->bytes[0],
+			    (long long)process->bytes[1], (long long)process->bytes[2],
+			    (long long)process->bytes[3], (long long)truth[0], (long long)truth[1],
+			    (long long)truth[2], (long long)truth[3]);
 	assert_memory_equal(process->bytes, truth, sizeof(truth));
 	assert_false(process->inexact);
 }

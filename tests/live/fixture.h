@@ -82,12 +82,12 @@ void await_zombies(struct fixture *fixture, unsigned int zombies);
 void await_sleep(pid_t pid);
 
 /* Says why on a line of its own, then skips. */
-#define skip_because(...)                                         \
-	do {                                                      \
-		printf("SKIP-REASON %s: ", __func__);             \
-		printf(__VA_ARGS__);                              \
-		putchar('\n');                                    \
-		skip();                                           \
+#define skip_because(...)                             \
+	do {                                          \
+		printf("SKIP-REASON %s: ", __func__); \
+		printf(__VA_ARGS__);                  \
+		putchar('\n');                        \
+		skip();                               \
 	} while (0)
 
 #define tree_test(function) cmocka_unit_test_setup_teardown(function, tree_open, tree_close)

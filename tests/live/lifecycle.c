@@ -408,8 +408,8 @@ static void test_a_tree_inside_a_tree(void **state)
 {
 	struct fixture *fixture = *state;
 	struct fixture outer;
-	struct tree_request request = {.name = "outer", .metric = MT_METRIC_RSS,
-				       .window_ns = 16000000000ULL};
+	struct tree_request request = {
+		.name = "outer", .metric = MT_METRIC_RSS, .window_ns = 16000000000ULL};
 	struct reading reading;
 	const struct tree *inner_tree, *outer_tree;
 

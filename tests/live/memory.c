@@ -433,13 +433,15 @@ static void test_private_file_mapping_written(void **state)
 	read = process_now(fixture, scene_root(fixture));
 	/* /tmp may be a tmpfs: then its pages are shmem. */
 	assert_int_equal(read.bytes[MT_FILE] + read.bytes[MT_SHMEM] - none.bytes[MT_FILE] -
-				 none.bytes[MT_SHMEM], bytes_of(500));
+				 none.bytes[MT_SHMEM],
+			 bytes_of(500));
 	assert_exact(fixture);
 	scene_next(fixture);
 	written = process_now(fixture, scene_root(fixture));
 	assert_int_equal(written.bytes[MT_ANON] - read.bytes[MT_ANON], bytes_of(300));
 	assert_int_equal(read.bytes[MT_FILE] + read.bytes[MT_SHMEM] - written.bytes[MT_FILE] -
-				 written.bytes[MT_SHMEM], bytes_of(300));
+				 written.bytes[MT_SHMEM],
+			 bytes_of(300));
 	assert_exact(fixture);
 	scene_end(fixture);
 }

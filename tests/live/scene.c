@@ -66,7 +66,8 @@ int scene_main(const char *name)
 {
 	const char *fd = getenv(BOARD_ENVIRONMENT);
 	struct board *board = fd ? mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED,
-					atoi(fd), 0) : MAP_FAILED;
+					atoi(fd), 0)
+				 : MAP_FAILED;
 
 	require(board != MAP_FAILED, "the test's board");
 	prctl(PR_SET_DUMPABLE, 1);

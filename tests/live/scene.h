@@ -17,8 +17,8 @@
 #define BOARD_ENVIRONMENT "MEMTREE_TEST_BOARD"
 
 struct board {
-	sem_t reached;		  /* an actor is at a mark */
-	sem_t go;		  /* the test lets it go on */
+	sem_t reached;		   /* an actor is at a mark */
+	sem_t go;		   /* the test lets it go on */
 	sem_t gates[BOARD_PLACES]; /* actors that are parked */
 	pid_t pids[BOARD_PLACES];
 	int64_t numbers[BOARD_PLACES];

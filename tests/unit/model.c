@@ -100,7 +100,7 @@ static struct mt_process_record *process_lives(struct story *story, uint32_t tgi
 }
 
 static struct mt_zombie_record *zombie_waits(struct story *story, uint32_t tgid, uint32_t ppid,
-					   uint32_t tree)
+					     uint32_t tree)
 {
 	struct mt_zombie_record *zombie = &story->zombies[story->snapshot.zombie_count++];
 
