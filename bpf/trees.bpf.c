@@ -81,6 +81,9 @@ __weak int tree_add(__u32 id, __u32 kind, s64 bytes)
 		settings = tree_find(id, &totals);
 		if (!settings)
 			break;
+		/* A window that closed raised charged without an event: look before it falls. */
+		if (bytes < 0 && charge_measure(totals->bytes, settings->metric) > totals->peak)
+			tree_peak(id);
 		__sync_fetch_and_add(&totals->bytes[kind & 3], bytes);
 		if (bytes > 0 && charge_measure(totals->bytes, settings->metric) > totals->peak)
 			tree_peak(id);

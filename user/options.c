@@ -7,14 +7,21 @@
 
 #include "talk.h"
 
-enum { KEY_JSON = 0x2000 };
+enum {
+	KEY_JSON = 0x2000,
+	KEY_HELP,
+};
 
 static const struct argp_option common_table[] = {
+	{"help", KEY_HELP, NULL, 0, "Print this", 10},
 	{"json", KEY_JSON, NULL, 0, "Print one JSON document", 10},
 	{"quiet", 'q', NULL, 0, "Say nothing but errors", 10},
 	{"verbose", 'v', NULL, 0, "Say more", 10},
 	{0},
 };
+
+/* The word that argp stopped at; it tells nobody but the parsers. */
+static const char *refused;
 
 static error_t common_parse(int key, char *argument, struct argp_state *state)
 {
@@ -22,6 +29,13 @@ static error_t common_parse(int key, char *argument, struct argp_state *state)
 
 	(void)argument;
 	switch (key) {
+	case ARGP_KEY_ERROR:
+		refused = state->argv[state->next > 1 ? state->next - 1 : 1];
+		return 0;
+	case KEY_HELP:
+		argp_help(state->root_argp, stdout,
+			  ARGP_HELP_SHORT_USAGE | ARGP_HELP_DOC | ARGP_HELP_LONG, state->name);
+		exit(EXIT_OK);
 	case KEY_JSON:
 		options->json = true;
 		return 0;
@@ -53,12 +67,11 @@ void options_refuse(const char *command, const char *format, ...)
 void options_parse(const struct argp *argp, const char *command, int argc, char **argv, void *input)
 {
 	char name[64];
-	int index = 0;
 
 	snprintf(name, sizeof(name), "memtree %s", command);
 	argv[0] = name;
-	/* Without argp's own errors, which take two lines. */
-	if (argp_parse(argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS, &index, input))
-		options_refuse(command, "'%s' is no option of this command, or lacks its value",
-			       argv[index > 1 ? index - 1 : index]);
+	/* Without argp's own errors, which take two lines, and so without its help. */
+	if (argp_parse(argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS | ARGP_NO_HELP, NULL, input))
+		options_refuse(command, "'%.80s' is no option of this command, or lacks its value",
+			       refused ? refused : "");
 }

@@ -441,8 +441,8 @@ static void summary_tell(const struct run *run)
 	if (!model_build(&snapshot, &model)) {
 		tree = model_find(&model, run->tree);
 		if (tree)
-			talk_detail("%s: ended after %.3f s; peak %s charged at %s; %llu "
-				    "processes; %lld bytes left",
+			talk_detail("%s: ended after %.3f s; peak %s charged at %s; "
+				    "processes %llu, bytes left %lld",
 				    tree->name, (double)(clock_ns() - run->started_ns) / 1e9,
 				    units_format_size(tree->peak, peak),
 				    units_format_time(tree->peak_real_ns, when),

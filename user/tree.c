@@ -142,8 +142,8 @@ static int tree_draw(const struct node_tracker *entry, const struct tree *tree)
 		talk_error(err, "tree %s: %s", tree->name, strerror(-err));
 		return EXIT_FAILED;
 	}
-	printf("%s (#%s): charged %s, inherited %s, peak %s; %u processes, %u threads, "
-	       "%u zombies, %u orphans\n",
+	printf("%s (#%s): charged %s, inherited %s, peak %s; processes %u, threads %u, "
+	       "zombies %u, orphans %u\n",
 	       tree->name, node_tree_id(tree, id), units_format_size(tree->charged, size[0]),
 	       units_format_size(tree->inherited, size[1]), units_format_size(tree->peak, size[2]),
 	       tree->processes, tree->threads, tree->zombies, tree->orphans);

@@ -392,7 +392,7 @@ class Play:
             self.state("memtree ps no longer shows the tree; another tracker runs here", True)
 
     def ending(self, said):
-        found = re.search(r"; (\d+) processes; (-?\d+) bytes left", said)
+        found = re.search(r"; processes (\d+), bytes left (-?\d+)", said)
         if not found:
             raise Trouble("memtree run -v told no summary at the end")
         self.compare("end", None, "processes seen, from first to last", len(self.stage.pids),

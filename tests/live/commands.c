@@ -234,6 +234,22 @@ static void test_wrong_usage_is_one_line_and_2(void **state)
 	assert_false(tracker_left());
 }
 
+static void test_help_is_data(void **state)
+{
+	static const char *const lines[] = {"--help",	 "help",	"run --help",
+					    "ps --help", "tree --help", "--version"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		run(lines[i]);
+		assert_int_equal(outcome.status, 0);
+		assert_non_null(strstr(outcome.out, "memtree"));
+		assert_string_equal(outcome.err, "");
+	}
+	run("run --bogus -- true");
+	assert_non_null(strstr(outcome.err, "'--bogus'"));
+}
+
 static void become_nobody(void)
 {
 	if (setgid(65534) || setuid(65534))
@@ -685,7 +701,7 @@ static void test_the_summary_counts_the_first_fork(void **state)
 	/* sh forks at once, nothing happens before: 1 + 3 processes, and nothing is left. */
 	run("run -v -n first -- sh -c '(true) & (true) & (true) & wait'");
 	assert_int_equal(outcome.status, 0);
-	assert_non_null(strstr(outcome.err, "4 processes; 0 bytes left"));
+	assert_non_null(strstr(outcome.err, "processes 4, bytes left 0"));
 }
 
 static void test_run_as_another_user(void **state)
@@ -704,6 +720,7 @@ int command_tests(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_run_returns_the_commands_status),
 		cmocka_unit_test(test_wrong_usage_is_one_line_and_2),
+		cmocka_unit_test(test_help_is_data),
 		cmocka_unit_test(test_without_permission_one_line_and_4),
 		cmocka_unit_test(test_without_btf_one_line_and_4),
 		cmocka_unit_test(test_without_a_tracker_3),
