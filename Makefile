@@ -67,7 +67,7 @@ help:
 	@echo 'make live         the live tests on this kernel (as root)'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
 	@echo 'make static       one statically linked binary: $(OUT)/memtree-static'
-	@echo 'make vmlinux-check  compare vmlinux.h with this kernel'
+	@echo 'make vmlinux-check  are the types of vmlinux.h those of this kernel?'
 	@echo 'make install      to $$DESTDIR$$PREFIX (/usr/local)'
 
 # --- build ----------------------------------------------------------------------------
@@ -91,16 +91,17 @@ $(OUT)/user/%.o: user/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-$(OUT)/user/loader.o: $(SKELETON)
+$(OUT)/user/loader.o $(OUT)/asan/loader.o: $(SKELETON)
 
 $(OUT)/memtree: $(USER_OBJECTS) $(OUT)/user/main.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 static: $(OUT)/memtree-static
-$(OUT)/memtree-static: $(USER_OBJECTS) $(OUT)/user/main.o
+# Without the linker's warnings: libevent names getaddrinfo(), which memtree never calls.
+$(OUT)/memtree-static: $(USER_OBJECTS) $(OUT)/user/main.o $(OUT)/user/static.o
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(STATIC_LDLIBS) -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--no-warnings $^ $(STATIC_LDLIBS) -o $@
 
 # --- run ------------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ test: packages
 	$(Q)$(MAKE) --no-print-directory all static
 	$(Q)tests/check/count $(MAKE) --no-print-directory -k check live matrix
 
-check: unit format layers headers
+check: unit format layers headers vmlinux-check
 
 format:
 	$(Q)tests/check/format $(CLANG_FORMAT)
@@ -139,6 +140,9 @@ layers:
 
 headers:
 	$(Q)CC="$(CC)" CLANG="$(CLANG)" tests/check/headers
+
+vmlinux-check:
+	$(Q)BPFTOOL="$(BPFTOOL)" tests/check/vmlinux
 
 $(OUT)/asan/%.o: user/%.c
 	$(call say,CC-ASAN,$@)
@@ -163,8 +167,14 @@ $(OUT)/memtree-live: $(LIVE_SOURCES:%=$(OUT)/tests/live/%.o) $(USER_OBJECTS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -Wl,-z,now -lcmocka -lpthread -o $@
 
-live: $(OUT)/memtree-live $(OUT)/memtree
-	$(Q)MEMTREE=$(OUT)/memtree $(OUT)/memtree-live
+# The command under test is built with the sanitizers; the scenes are not, as these would
+# touch memory of their own.
+$(OUT)/memtree-asan: $(USER_SOURCES:%=$(OUT)/asan/%.o) $(OUT)/asan/main.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+live: $(OUT)/memtree-live $(OUT)/memtree-asan
+	$(Q)MEMTREE=$(OUT)/memtree-asan $(OUT)/memtree-live
 
 KERNELS ?= 5.10 6.1 6.12 newest
 matrix: $(KERNELS:%=matrix-%)

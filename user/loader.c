@@ -33,7 +33,8 @@ struct loader {
 	uint32_t tracker_id;
 };
 
-static int quiet_print(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int quiet_print(enum libbpf_print_level level,
+							     const char *format, va_list args)
 {
 	if (talk_level < TALK_VERBOSE || level > LIBBPF_WARN)
 		return 0;

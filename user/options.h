@@ -18,9 +18,9 @@ extern const struct argp options_common;
 
 /* A planned option, refused by options_parse; at the end of a command's table. */
 enum { OPTION_PLANNED = 0x1000 };
-#define OPTION_IS_PLANNED(name, letter, argument)              \
-	{                                                      \
-		name, letter, argument, OPTION_HIDDEN, NULL, 0 \
+#define OPTION_IS_PLANNED(long_name, letter, argument)                                          \
+	{                                                                                       \
+		.name = (long_name), .key = (letter), .arg = (argument), .flags = OPTION_HIDDEN \
 	}
 
 /*

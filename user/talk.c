@@ -7,7 +7,7 @@
 
 enum talk_level talk_level = TALK_NORMAL;
 
-static void talk(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static void talk(const char *format, va_list args)
 {
 	char line[1024];
 
