@@ -156,11 +156,11 @@ json_t *json_tracker(const struct node_tracker *entry)
 int json_print(json_t *trees, json_t *trackers)
 {
 	json_t *document = json_pack("{s:o, s:o}", "trees", trees, "trackers", trackers);
-	int failed = !document || json_dumpf(document, stdout, JSON_INDENT(2)) ||
-		     putchar('\n') == EOF || fflush(stdout);
+	int failed = !document || json_dumpf(document, stdout, JSON_INDENT(2));
 
+	putchar('\n');
 	json_decref(document);
-	if (failed)
-		talk_error(0, "the JSON document could not be written to stdout");
+	if (failed && !ferror(stdout))
+		talk_error(0, "the JSON document cannot be built: out of memory");
 	return failed ? EXIT_FAILED : EXIT_OK;
 }

@@ -138,6 +138,8 @@ static int programs_load(struct loader *loader)
 	if (err == -EPERM || err == -EACCES)
 		return talk_error(-EPERM, "loading BPF programs is not permitted: run as root "
 					  "(needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN)");
+	if (err == -EMFILE)
+		return talk_error(err, "too few file descriptors: raise ulimit -n to 64 or more");
 	if (err)
 		return talk_error(err,
 				  "the kernel refused the BPF programs: %s; see why with "

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Finds the command and hands it its arguments. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,15 @@ static int usage_fail(const char *what, const char *name)
 	return EXIT_USAGE;
 }
 
+/* What did not reach stdout was not done. */
+static int output_check(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	talk_error(0, "stdout cannot be written: %s", strerror(errno));
+	return status ? status : EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2)
@@ -66,7 +76,7 @@ int main(int argc, char **argv)
 			continue;
 		if (!commands[i].main)
 			return usage_fail("not built yet:", commands[i].name);
-		return commands[i].main(argc - 1, argv + 1);
+		return output_check(commands[i].main(argc - 1, argv + 1));
 	}
 	return usage_fail("unknown command", argv[1]);
 }

@@ -394,6 +394,15 @@ static void test_json_has_the_keys_and_adds_up(void **state)
 	json_decref(root);
 }
 
+static void test_an_output_that_is_full_is_an_error(void **state)
+{
+	(void)state;
+	run("run -q -- sh -c 'for c in ps tree \"ps --json\" \"tree --json\"; do "
+	    "$M $c >/dev/full; echo $?; done'");
+	assert_string_equal(outcome.out, "1\n1\n1\n1\n");
+	assert_non_null(strstr(outcome.err, "stdout cannot be written"));
+}
+
 static void test_hostile_names_harm_nobody(void **state)
 {
 	json_t *root, *processes, *process, *args;
@@ -726,6 +735,7 @@ int command_tests(void)
 		cmocka_unit_test(test_without_a_tracker_3),
 		cmocka_unit_test(test_an_unknown_name_is_3),
 		cmocka_unit_test(test_json_has_the_keys_and_adds_up),
+		cmocka_unit_test(test_an_output_that_is_full_is_an_error),
 		cmocka_unit_test(test_hostile_names_harm_nobody),
 		cmocka_unit_test(test_long_arguments_are_cut_and_say_so),
 		cmocka_unit_test(test_two_trackers_side_by_side),

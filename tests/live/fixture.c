@@ -67,18 +67,28 @@ int tree_open(void **state)
 	return tracker_losses(fixture->tracker, fixture->losses);
 }
 
-static bool any_left(struct fixture *fixture, uint32_t tree)
+static bool left_over(char ret_what[64], const char *what, uint32_t tgid)
+{
+	snprintf(ret_what, 64, "%s %u", what, tgid);
+	return true;
+}
+
+static bool any_left(struct fixture *fixture, uint32_t tree, char ret_what[64])
 {
 	struct reading reading;
 	bool left = false;
 
 	reading_take(fixture, &reading);
 	for (size_t i = 0; i < reading.snapshot.process_count; i++)
-		left |= reading.snapshot.processes[i].tree == tree;
+		if (reading.snapshot.processes[i].tree == tree)
+			left = left_over(ret_what, "process", reading.snapshot.processes[i].tgid);
 	for (size_t i = 0; i < reading.snapshot.space_count; i++)
-		left |= reading.snapshot.spaces[i].space.tree == tree;
+		if (reading.snapshot.spaces[i].space.tree == tree)
+			left = left_over(ret_what, "address space of",
+					 reading.snapshot.spaces[i].space.owner_tgid);
 	for (size_t i = 0; i < reading.snapshot.zombie_count; i++)
-		left |= reading.snapshot.zombies[i].zombie.tree == tree;
+		if (reading.snapshot.zombies[i].zombie.tree == tree)
+			left = left_over(ret_what, "zombie", reading.snapshot.zombies[i].tgid);
 	reading_free(&reading);
 	return left;
 }
@@ -88,10 +98,12 @@ static void assert_nothing_left(struct fixture *fixture, uint32_t tree)
 {
 	struct reading reading;
 	const struct tree *ended;
+	char what[64];
 
-	for (long long i = 0; any_left(fixture, tree) && i < POLLS_MAX / 10; i++)
+	for (long long i = 0; any_left(fixture, tree, what) && i < POLLS_MAX / 10; i++)
 		usleep(POLL_US);
-	assert_false(any_left(fixture, tree));
+	if (any_left(fixture, tree, what))
+		fail_msg("left in the maps: %s", what);
 	reading_take(fixture, &reading);
 	ended = reading_tree(&reading, tree);
 	assert_int_equal(ended->holds, 0);
