@@ -24,7 +24,7 @@ static __always_inline struct mt_process *process_of(struct task_struct *task)
 
 static __always_inline void process_drop(__u32 tgid, __u32 tree)
 {
-	if (!bpf_map_delete_elem(&mt_processes, &tgid))
+	if (!map_delete(&mt_processes, &tgid))
 		tree_hold(tree, -1, 0);
 }
 
@@ -37,7 +37,7 @@ static __always_inline struct mt_process *process_add(__u32 tgid, struct mt_proc
 		loss_count(MT_LOSS_STALE_PROCESS);
 		process_drop(tgid, process->tree);
 	}
-	if (!bpf_map_update_elem(&mt_processes, &tgid, fresh, BPF_NOEXIST))
+	if (!map_insert(&mt_processes, &tgid, fresh, BPF_NOEXIST))
 		tree_hold(fresh->tree, 1, 1);
 	process = bpf_map_lookup_elem(&mt_processes, &tgid);
 	if (!process)
@@ -164,7 +164,7 @@ static __always_inline int process_exited(struct task_struct *task)
 	zombie.born_ppid = process->born_ppid;
 	zombie.ppid = BPF_CORE_READ(task, group_leader, real_parent, tgid);
 	BPF_CORE_READ_STR_INTO(&zombie.comm, task, group_leader, comm);
-	if (bpf_map_update_elem(&mt_zombies, &tgid, &zombie, BPF_ANY))
+	if (map_insert(&mt_zombies, &tgid, &zombie, BPF_ANY))
 		loss_count(MT_LOSS_ZOMBIES_FULL);
 	process_drop(tgid, zombie.tree);
 	return 0;
@@ -195,7 +195,7 @@ int BPF_PROG(process_reaped, struct task_struct *task)
 		return 0;
 	zombie = bpf_map_lookup_elem(&mt_zombies, &pid);
 	if (zombie && zombie->start_boot_ns == start_boot_ns)
-		bpf_map_delete_elem(&mt_zombies, &pid);
+		map_delete(&mt_zombies, &pid);
 	process = process_find(pid, start_boot_ns);
 	if (process) {
 		loss_count(MT_LOSS_STALE_PROCESS);
@@ -216,7 +216,7 @@ static __always_inline struct mt_process *process_join(__u32 tree)
 
 	if (process)
 		process_drop(tgid, process->tree);
-	if (empty && !bpf_map_update_elem(&mt_processes, &tgid, empty, BPF_NOEXIST))
+	if (empty && !map_insert(&mt_processes, &tgid, empty, BPF_NOEXIST))
 		tree_hold(tree, 1, 1);
 	process = bpf_map_lookup_elem(&mt_processes, &tgid);
 	if (!process) {

@@ -111,4 +111,39 @@ static __always_inline void loss_count(__u32 reason)
 		__sync_fetch_and_add(count, 1);
 }
 
+#define EBUSY 16
+#define EDEADLK 35
+#define ETIMEDOUT 110
+
+/*
+ * The lock of a bucket may not be had for a moment: -EBUSY when this CPU was interrupted
+ * while it held one (from 5.11), -EDEADLK or -ETIMEDOUT from the resilient locks (6.15).
+ */
+static __always_inline bool is_busy(long err)
+{
+	return err == -EBUSY || err == -EDEADLK || err == -ETIMEDOUT;
+}
+
+static __always_inline long map_insert(void *map, const void *key, const void *value, u64 flags)
+{
+	long err = bpf_map_update_elem(map, key, value, flags);
+
+	for (int i = 0; i < 3 && is_busy(err); i++)
+		err = bpf_map_update_elem(map, key, value, flags);
+	if (is_busy(err))
+		loss_count(MT_LOSS_BUSY);
+	return err;
+}
+
+static __always_inline long map_delete(void *map, const void *key)
+{
+	long err = bpf_map_delete_elem(map, key);
+
+	for (int i = 0; i < 3 && is_busy(err); i++)
+		err = bpf_map_delete_elem(map, key);
+	if (is_busy(err))
+		loss_count(MT_LOSS_BUSY);
+	return err;
+}
+
 #endif /* MEMTREE_MAPS_BPF_H */

@@ -53,7 +53,7 @@ __weak int space_end(u64 mm)
 		return 0;
 	tree = space->tree;
 	space_clear(mm);
-	if (!bpf_map_delete_elem(&mt_spaces, &mm))
+	if (!map_delete(&mt_spaces, &mm))
 		tree_hold(tree, -1, 0);
 	return 0;
 }
@@ -94,7 +94,7 @@ __weak int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32
 	if (!space) {
 		if (parent_mm)
 			space_inherit(&fresh, parent_mm, now);
-		if (!bpf_map_update_elem(&mt_spaces, &mm, &fresh, BPF_NOEXIST)) {
+		if (!map_insert(&mt_spaces, &mm, &fresh, BPF_NOEXIST)) {
 			tree_hold(tree, 1, 0);
 			for (__u32 kind = 0; kind < MT_KINDS; kind++)
 				if (fresh.inherited[kind])

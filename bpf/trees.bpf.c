@@ -122,8 +122,8 @@ static __always_inline struct mt_window *window_make(struct mt_totals *totals,
 
 	old.epoch = totals->epochs[place];
 	if (old.epoch && old.epoch != key->epoch)
-		bpf_map_delete_elem(&mt_windows, &old);
-	if (!bpf_map_update_elem(&mt_windows, key, &empty, BPF_NOEXIST)) {
+		map_delete(&mt_windows, &old);
+	if (!map_insert(&mt_windows, key, &empty, BPF_NOEXIST)) {
 		totals->epochs[place] = key->epoch;
 		if (key->epoch > totals->last_epoch)
 			totals->last_epoch = key->epoch;

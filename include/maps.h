@@ -181,6 +181,7 @@ enum mt_loss {
 	MT_LOSS_STALE_SPACE,	/* an end was never seen; healed when its mm came back */
 	MT_LOSS_NO_TREE,	/* a member named a tree that is gone */
 	MT_LOSS_ARGS,		/* arguments could not be read at exec */
+	MT_LOSS_BUSY,		/* a map's lock could not be had: an entry stays or is missing */
 	MT_LOSS_SCRATCH,	/* no scratch record: cannot happen */
 	MT_LOSSES,
 };

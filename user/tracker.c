@@ -342,6 +342,7 @@ const char *loss_name(enum mt_loss loss)
 		[MT_LOSS_STALE_SPACE] = "stale_space",
 		[MT_LOSS_NO_TREE] = "no_tree",
 		[MT_LOSS_ARGS] = "args",
+		[MT_LOSS_BUSY] = "busy",
 		[MT_LOSS_SCRATCH] = "scratch",
 	};
 
