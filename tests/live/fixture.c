@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,8 @@ int fixture_open(void **state)
 	const struct loader_options options = {.process_capacity = 4096};
 	char number[16];
 
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
+		return -1;
 	if (!fixture || loader_start(&options, &fixture->loader) ||
 	    tracker_open(loader_tracker_id(fixture->loader), &fixture->tracker))
 		return -1;
@@ -67,6 +70,13 @@ int tree_open(void **state)
 	return tracker_losses(fixture->tracker, fixture->losses);
 }
 
+/* This program is the subreaper of its scenes: an init may take its time. */
+static void orphans_reap(void)
+{
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+}
+
 static bool left_over(char ret_what[64], const char *what, uint32_t tgid)
 {
 	snprintf(ret_what, 64, "%s %u", what, tgid);
@@ -100,8 +110,10 @@ static void assert_nothing_left(struct fixture *fixture, uint32_t tree)
 	const struct tree *ended;
 	char what[64];
 
-	for (long long i = 0; any_left(fixture, tree, what) && i < POLLS_MAX / 10; i++)
+	for (long long i = 0; any_left(fixture, tree, what) && i < POLLS_MAX; i++) {
+		orphans_reap();
 		usleep(POLL_US);
+	}
 	if (any_left(fixture, tree, what))
 		fail_msg("left in the maps: %s", what);
 	reading_take(fixture, &reading);
@@ -153,8 +165,6 @@ int tree_close(void **state)
 	members_kill(fixture);
 	if (!fixture->root_reaped)
 		waitpid(fixture->launch.pid, NULL, 0);
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
 	assert_nothing_left(fixture, fixture->tree);
 	launch_free(&fixture->launch);
 	tracker_tree_remove(fixture->tracker, fixture->tree);
