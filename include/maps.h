@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 #define MT_MAGIC 0x6565727474656d6dULL /* "mmettree" in memory on little endian */
-#define MT_LAYOUT 1
+#define MT_LAYOUT 2
 
 /* The kernel's own order of mm counters (MM_FILEPAGES ... MM_SHMEMPAGES, since 4.5). */
 enum mt_kind {

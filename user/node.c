@@ -22,24 +22,33 @@ static void node_warn(const struct node_tracker *entry)
 				  entry->model.trees[i].name);
 }
 
+/* One tracker that cannot be read does not hide the others. */
 static int trackers_read(struct node *node, struct tracker **trackers, int count)
 {
+	int err = 0;
+
 	node->trackers = calloc((size_t)count + 1, sizeof(*node->trackers));
 	if (!node->trackers)
 		return -ENOMEM;
 	for (int i = 0; i < count; i++) {
 		struct node_tracker *entry = &node->trackers[node->count];
-		int err = snapshot_read(trackers[i], &entry->snapshot);
+		int failed = snapshot_read(trackers[i], &entry->snapshot);
 
-		if (!err)
-			err = model_build(&entry->snapshot, &entry->model);
-		if (err)
-			return err;
+		if (!failed) {
+			failed = model_build(&entry->snapshot, &entry->model);
+			if (failed)
+				snapshot_free(&entry->snapshot);
+		}
+		if (failed) {
+			err = talk_error(failed, "the maps of tracker %u cannot be read: %s",
+					 trackers[i]->id, strerror(-failed));
+			continue;
+		}
 		entry->tracker = take_pointer(trackers[i]);
 		node->count++;
 		node_warn(entry);
 	}
-	return 0;
+	return node->count ? 0 : err;
 }
 
 int node_read(struct node *ret_node)
@@ -69,7 +78,6 @@ int node_read(struct node *ret_node)
 	trackers_close(trackers, count);
 	if (err) {
 		node_free(&node);
-		talk_error(err, "a tracker's maps cannot be read: %s", strerror(-err));
 		return talk_status(err, EXIT_FAILED);
 	}
 	*ret_node = node;
