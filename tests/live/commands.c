@@ -193,6 +193,18 @@ static void test_run_returns_the_commands_status(void **state)
 	assert_false(tracker_left());
 }
 
+static void ignore_children(void)
+{
+	signal(SIGCHLD, SIG_IGN);
+}
+
+static void test_a_parent_that_ignores_its_children(void **state)
+{
+	(void)state;
+	run_prepared(ignore_children, "run -- sh -c 'exit 7'");
+	assert_int_equal(outcome.status, 7);
+}
+
 static void test_wrong_usage_is_one_line_and_2(void **state)
 {
 	static const char *const lines[] = {
@@ -728,6 +740,7 @@ int command_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_run_returns_the_commands_status),
+		cmocka_unit_test(test_a_parent_that_ignores_its_children),
 		cmocka_unit_test(test_wrong_usage_is_one_line_and_2),
 		cmocka_unit_test(test_help_is_data),
 		cmocka_unit_test(test_without_permission_one_line_and_4),

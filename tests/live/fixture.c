@@ -213,6 +213,13 @@ void scene_start_window(struct fixture *fixture, const char *name, uint64_t wind
 	scene_launch(fixture, name, &request);
 }
 
+void scene_start_metric(struct fixture *fixture, const char *name, uint32_t metric)
+{
+	const struct tree_request request = {.metric = metric, .window_ns = 16000000000ULL};
+
+	scene_launch(fixture, name, &request);
+}
+
 void scene_start_inside(struct fixture *fixture, const char *name, uint32_t parent)
 {
 	const struct tree_request request = {

@@ -43,6 +43,8 @@ int tree_close(void **state);
 void scene_start(struct fixture *fixture, const char *name);
 /* The same, with another window. */
 void scene_start_window(struct fixture *fixture, const char *name, uint64_t window_ns);
+/* The same, with another metric. */
+void scene_start_metric(struct fixture *fixture, const char *name, uint32_t metric);
 /* The same, as a tree inside tree `parent`. */
 void scene_start_inside(struct fixture *fixture, const char *name, uint32_t parent);
 /* To the next mark. */

@@ -429,6 +429,9 @@ static void test_a_tree_inside_a_tree(void **state)
 	assert_int_equal(outer_tree->charged, inner_tree->charged);
 	assert_int_equal(outer_tree->inherited, inner_tree->inherited);
 	assert_true(inner_tree->inherited >= 800 * (int64_t)PAGE);
+	/* Exempt in the outer tree too, so it stands in neither peak. */
+	assert_true(inner_tree->peak < inner_tree->charged + 800 * (int64_t)PAGE);
+	assert_true(outer_tree->peak < outer_tree->charged + 800 * (int64_t)PAGE);
 	assert_memory_equal(reading.snapshot.trees[0].totals.bytes,
 			    reading.snapshot.trees[1].totals.bytes, sizeof(inner_tree->bytes));
 	reading_free(&reading);

@@ -39,6 +39,8 @@ static void play_touch(struct board *board)
 	mark(board);
 	madvise(memory + 1400 * PAGE, 2000 * PAGE, MADV_DONTNEED);
 	mark(board);
+	touch(memory + 1400 * PAGE, 500);
+	mark(board);
 }
 
 static void test_one_thread_touches_and_gives_back(void **state)
@@ -60,6 +62,7 @@ static void test_one_thread_touches_and_gives_back(void **state)
 	assert_int_equal(process_now(fixture, scene_root(fixture)).bytes[MT_ANON] - before,
 			 bytes_of(3000));
 	assert_exact(fixture);
+	scene_next(fixture);
 	scene_end(fixture);
 }
 
@@ -81,6 +84,8 @@ static void test_the_peak_stays_when_memory_goes(void **state)
 	assert_true(less.peak <= full.peak + less.error_bound);
 	assert_true(less.peak_real_ns > 0);
 	scene_next(fixture);
+	scene_next(fixture); /* grows again, but not so far */
+	assert_true(tree_now(fixture).peak >= full.peak);
 	scene_end(fixture);
 }
 
@@ -95,6 +100,26 @@ static void test_the_live_view_keeps_its_bound(void **state)
 	tree = tree_now(fixture);
 	assert_true(tree.error_bound > 0);
 	assert_true(llabs(tree.live_charged - tree.charged) <= tree.error_bound);
+	scene_next(fixture);
+	scene_next(fixture);
+	scene_next(fixture);
+	scene_end(fixture);
+}
+
+static void test_the_metric_decides_what_is_charged(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tree tree;
+
+	scene_start_metric(fixture, "touch", 1U << MT_ANON);
+	scene_next(fixture);
+	scene_next(fixture);
+	tree = tree_now(fixture);
+	assert_true(tree.bytes[MT_FILE] + tree.bytes[MT_SHMEM] > 0);
+	assert_int_equal(tree.charged, tree.bytes[MT_ANON]);
+	assert_true(tree.peak >= tree.charged);
+	assert_true(tree.peak <= tree.charged + tree.error_bound);
+	scene_next(fixture);
 	scene_next(fixture);
 	scene_next(fixture);
 	scene_end(fixture);
@@ -536,6 +561,7 @@ int memory_tests(void)
 	const struct CMUnitTest tests[] = {
 		tree_test(test_one_thread_touches_and_gives_back),
 		tree_test(test_the_peak_stays_when_memory_goes),
+		tree_test(test_the_metric_decides_what_is_charged),
 		tree_test(test_the_live_view_keeps_its_bound),
 		tree_test(test_a_hundred_threads_keep_pages_back),
 		tree_test(test_more_threads_than_one_walk_reads),
