@@ -411,7 +411,7 @@ static void test_collapse_into_huge_pages(void **state)
 	wanted = before + bytes_of(COLLAPSE_PAGES * HUGE_PAGES);
 	if (fixture->board->numbers[0] == -EINVAL && getenv("MEMTREE_TEST_VM"))
 		khugepaged_hurry();
-	for (int i = 0; i < (getenv("MEMTREE_TEST_VM") ? 3000 : 1) && !collapsed; i++) {
+	for (int i = 0; i < (getenv("MEMTREE_TEST_VM") ? 9000 : 1) && !collapsed; i++) {
 		collapsed = process_now(fixture, scene_root(fixture)).bytes[MT_ANON] == wanted;
 		if (!collapsed)
 			usleep(10000);
