@@ -158,6 +158,7 @@ static __always_inline int process_exited(struct task_struct *task)
 	if (!process)
 		return 0;
 	tgid = BPF_CORE_READ(task, tgid);
+	zombie.leader = (u64)BPF_CORE_READ(task, group_leader);
 	zombie.start_boot_ns = process->start_boot_ns;
 	zombie.execed_boot_ns = process->execed_boot_ns;
 	zombie.tree = process->tree;

@@ -8,6 +8,8 @@
  */
 #include "spaces.bpf.h"
 
+#define EXIT_DEAD 0x10 /* include/linux/sched.h, the same in all kernels so far */
+
 /* Not in its teardown, where nothing is charged any more. */
 static __always_inline void space_settle_all(u64 mm, const s64 now[MT_KINDS])
 {
@@ -120,17 +122,36 @@ int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
+/*
+ * release_task() leaves EXIT_DEAD in a task, and that stays in its memory until another
+ * task takes it: a reaped one is told from a zombie even after it was freed. The leader
+ * is dead before its last threads are; then its state is not yet final.
+ */
+static __always_inline bool is_reaped(__u32 tgid, const struct mt_zombie *zombie)
+{
+	struct task_struct *leader = (void *)zombie->leader;
+
+	return BPF_CORE_READ(leader, tgid) != tgid ||
+	       BPF_CORE_READ(leader, start_boottime) != zombie->start_boot_ns ||
+	       BPF_CORE_READ(leader, exit_state) & EXIT_DEAD;
+}
+
 SEC("iter/bpf_map_elem")
 int snapshot_zombies(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct mt_zombie_record record = {};
 	struct mt_zombie *zombie = ctx->value;
-	__u32 *key = ctx->key;
+	__u32 *key = ctx->key, tgid;
 
 	if (!key || !zombie)
 		return 0;
-	record.tgid = *key;
+	tgid = *key;
+	record.tgid = tgid;
 	__builtin_memcpy(&record.zombie, zombie, sizeof(record.zombie));
+	if (is_reaped(tgid, &record.zombie)) {
+		map_delete(&mt_zombies, &tgid);
+		return 0;
+	}
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }

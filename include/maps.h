@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 #define MT_MAGIC 0x6565727474656d6dULL /* "mmettree" in memory on little endian */
-#define MT_LAYOUT 2
+#define MT_LAYOUT 3
 
 /* The kernel's own order of mm counters (MM_FILEPAGES ... MM_SHMEMPAGES, since 4.5). */
 enum mt_kind {
@@ -136,8 +136,10 @@ struct mt_process {
 };
 _Static_assert(sizeof(struct mt_process) == 48 + MT_ARGS_SIZE, "mt_process has no padding");
 
-/* Zombies: tgid -> a member that is dead and not yet reaped. It holds nothing. */
+/* Zombies: tgid -> a member that is dead and not yet reaped. It holds nothing. Deleted when
+ * its task is freed, or by a reader that finds it reaped: that event may be missed. */
 struct mt_zombie {
+	__u64 leader; /* struct task_struct * */
 	__u64 start_boot_ns;
 	__u64 execed_boot_ns;
 	__u32 tree;
@@ -146,7 +148,7 @@ struct mt_zombie {
 	__u32 pad;
 	char comm[MT_COMM_SIZE];
 };
-_Static_assert(sizeof(struct mt_zombie) == 48, "mt_zombie has no hidden padding");
+_Static_assert(sizeof(struct mt_zombie) == 56, "mt_zombie has no hidden padding");
 
 /* Spaces: struct mm_struct * -> a charged address space. Inserted at fork and exec,
  * deleted at the end of its teardown. */
