@@ -44,6 +44,7 @@ struct percpu_counter {
 
 struct mm_struct {
 	atomic_t mm_users;
+	int map_count;
 	unsigned long arg_start;
 	unsigned long arg_end;
 };

@@ -151,6 +151,7 @@ static __always_inline int process_exited(struct task_struct *task)
 	struct mt_process *process;
 	struct mt_zombie zombie = {};
 	__u32 tgid;
+	u64 mm;
 
 	if (BPF_CORE_READ(task, signal, live.counter) != 0)
 		return 0;
@@ -167,7 +168,10 @@ static __always_inline int process_exited(struct task_struct *task)
 	BPF_CORE_READ_STR_INTO(&zombie.comm, task, group_leader, comm);
 	if (map_insert(&mt_zombies, &tgid, &zombie, BPF_ANY))
 		loss_count(MT_LOSS_ZOMBIES_FULL);
+	mm = process->mm;
 	process_drop(tgid, zombie.tree);
+	if (mm)
+		space_end_empty(mm, tgid, zombie.start_boot_ns);
 	return 0;
 }
 
@@ -215,8 +219,15 @@ static __always_inline struct mt_process *process_join(__u32 tree)
 	struct mt_process *process = bpf_map_lookup_elem(&mt_processes, &tgid);
 	struct mt_process *empty = bpf_map_lookup_elem(&mt_scratch, &scratch_user);
 
-	if (process)
-		process_drop(tgid, process->tree);
+	if (!tree_root(tree, tgid))
+		return NULL;
+	/* Its fork was counted by the trees around the new one already. */
+	if (process) {
+		__u32 before = process->tree;
+
+		if (!map_delete(&mt_processes, &tgid))
+			tree_hold(before, -1, -1);
+	}
 	if (empty && !map_insert(&mt_processes, &tgid, empty, BPF_NOEXIST))
 		tree_hold(tree, 1, 1);
 	process = bpf_map_lookup_elem(&mt_processes, &tgid);
@@ -224,7 +235,6 @@ static __always_inline struct mt_process *process_join(__u32 tree)
 		loss_count(MT_LOSS_PROCESSES_FULL);
 		return NULL;
 	}
-	tree_root(tree, tgid);
 	process->leader = (u64)leader;
 	process->tree = tree;
 	process->born_ppid = BPF_CORE_READ(leader, real_parent, tgid);

@@ -20,7 +20,7 @@ int BPF_PROG(memory_moved, struct mm_struct *mm, int member)
 		return 0;
 	if (mm->mm_users.counter == 0) {
 		if (teardown_is_seen)
-			space_clear(plain_address(mm));
+			space_drain(plain_address(mm));
 		else
 			space_end(plain_address(mm));
 		return 0;

@@ -3,29 +3,19 @@
  * Exact reading: iterators that a reader runs over the tracker's own maps. A reader adds,
  * per address space, the space's record and what the threads of its processes keep back.
  *
- * What they find they also settle, so the live view and the peak are exact at the moment
- * of every reading; that is idempotent, so any number of readers may run them at once.
+ * They write nothing but their records (and drop zombies that were reaped), so any number of
+ * readers may run them at once. A peak that only an exact reading shows is handed back by
+ * user space, through peak_raise.
  */
-#include "spaces.bpf.h"
+#include "trees.bpf.h"
 
 #define EXIT_DEAD 0x10 /* include/linux/sched.h, the same in all kernels so far */
-
-/* Not in its teardown, where nothing is charged any more. */
-static __always_inline void space_settle_all(u64 mm, const s64 now[MT_KINDS])
-{
-	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
-
-	if (!space || !BPF_CORE_READ((struct mm_struct *)mm, mm_users.counter))
-		return;
-	for (__u32 kind = 0; kind < MT_KINDS; kind++)
-		space_settle(space, mm, kind, now[kind]);
-}
 
 SEC("iter/bpf_map_elem")
 int snapshot_spaces(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct mt_space_record record = {};
-	struct mt_space *space = ctx->value;
+	struct mt_space *space = ctx->value, *again;
 	u64 *key = ctx->key;
 	u64 mm;
 
@@ -35,11 +25,11 @@ int snapshot_spaces(struct bpf_iter__bpf_map_elem *ctx)
 	record.mm = mm;
 	__builtin_memcpy(&record.space, space, sizeof(record.space));
 	counters_exact(mm, record.exact);
-	/* Still there, so the mm was not recycled while it was read. */
-	if (!bpf_map_lookup_elem(&mt_spaces, &mm))
+	/* Still there and the same, so the mm was not recycled while it was read. */
+	again = bpf_map_lookup_elem(&mt_spaces, &mm);
+	if (!again || again->owner_tgid != record.space.owner_tgid ||
+	    again->owner_start_boot_ns != record.space.owner_start_boot_ns)
 		return 0;
-	if (!threads_keep_remainders())
-		space_settle_all(mm, record.exact);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
@@ -72,21 +62,6 @@ static __always_inline void process_kept_back(struct task_struct *leader,
 	}
 }
 
-/* Only when this group alone uses its address space is its sum the whole. */
-static __always_inline void process_settle(const struct mt_process_record *record)
-{
-	struct mm_struct *mm = (void *)record->mm;
-	s64 now[MT_KINDS];
-
-	if (record->threads_read != record->threads ||
-	    (__u32)BPF_CORE_READ(mm, mm_users.counter) != record->threads)
-		return;
-	counters_exact(record->mm, now);
-	for (int kind = 0; kind < MT_KINDS; kind++)
-		now[kind] += record->kept_back[kind];
-	space_settle_all(record->mm, now);
-}
-
 SEC("iter/bpf_map_elem")
 int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -111,12 +86,10 @@ int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 		record.threads = BPF_CORE_READ(leader, signal, nr_threads);
 		record.task_state = task_state_bits(leader);
 		BPF_CORE_READ_STR_INTO(&record.comm, leader, comm);
-		if (threads_keep_remainders()) {
+		if (threads_keep_remainders())
 			process_kept_back(leader, &record);
-			process_settle(&record);
-		} else {
+		else
 			record.threads_read = record.threads;
-		}
 	}
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
@@ -171,4 +144,11 @@ int snapshot_threads(struct bpf_iter__task *ctx)
 	thread_kept_back(task, record.kept_back);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
+}
+
+/* Run by a reader (BPF_PROG_TEST_RUN) that saw tree args[0] charged args[1] bytes. */
+SEC("raw_tp")
+int peak_raise(struct bpf_raw_tracepoint_args *ctx)
+{
+	return tree_peak_raise(ctx->args[0], ctx->args[1]);
 }

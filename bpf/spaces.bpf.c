@@ -58,6 +58,34 @@ __weak int space_end(u64 mm)
 	return 0;
 }
 
+__weak int space_drain(u64 mm)
+{
+	s64 left[MT_KINDS];
+
+	if (!bpf_map_lookup_elem(&mt_spaces, &mm))
+		return 0;
+	counters_exact(mm, left);
+	if (left[MT_FILE] || left[MT_ANON] || left[MT_SWAP] || left[MT_SHMEM])
+		return space_clear(mm);
+	return space_end(mm);
+}
+
+static __always_inline bool space_is_of(const struct mt_space *space, __u32 tgid, u64 start_boot_ns)
+{
+	return space->owner_tgid == tgid && space->owner_start_boot_ns == start_boot_ns;
+}
+
+__weak int space_end_empty(u64 mm, __u32 tgid, u64 start_boot_ns)
+{
+	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
+
+	if (!space || !space_is_of(space, tgid, start_boot_ns))
+		return 0;
+	if (BPF_CORE_READ((struct mm_struct *)mm, map_count))
+		return 0;
+	return space_end(mm);
+}
+
 /* What a forked child shares copy-on-write, and until when that is exempt. */
 static __always_inline void space_inherit(struct mt_space *child, u64 parent_mm,
 					  const s64 now[MT_KINDS])
@@ -85,7 +113,7 @@ __weak int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32
 	};
 	s64 now[MT_KINDS];
 
-	if (space && (space->owner_tgid != tgid || space->owner_start_boot_ns != start_boot_ns)) {
+	if (space && !space_is_of(space, tgid, start_boot_ns)) {
 		loss_count(MT_LOSS_STALE_SPACE);
 		space_end(mm);
 		space = NULL;

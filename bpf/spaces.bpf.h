@@ -17,6 +17,14 @@
 /* Turns the ratchet of what a space inherited of one kind. */
 int space_ratchet(u64 mm, __u32 kind);
 
+/* The end of a space whose process is gone and that maps nothing: no event tells it, as
+ * exit_mmap() leaves early. Of the owner's own space only. */
+int space_end_empty(u64 mm, __u32 tgid, u64 start_boot_ns);
+
+/* In its teardown: uncharges, and ends it when nothing is left. Such events fire under the
+ * page-table lock, so that from 7.0 they are not lost, as one of exit_mmap may be. */
+int space_drain(u64 mm);
+
 /* Uncharges in place; the entry stays until the teardown ends, so that an event of the
  * same space on another CPU (reclaim) finds it and is settled too. */
 int space_clear(u64 mm);

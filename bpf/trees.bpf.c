@@ -46,10 +46,17 @@ static __always_inline s64 tree_inherited_open(struct mt_settings *settings,
 	return sum;
 }
 
-/*
- * Called after a total grew. Two CPUs may store in either order; the second look after
- * the store lets the higher one win.
- */
+/* Two CPUs may store in either order; the second look after the store lets the higher win. */
+static __always_inline void peak_store(struct mt_totals *totals, s64 charged, u64 now_ns)
+{
+	for (int i = 0; i < 2; i++) {
+		if (charged <= *(volatile s64 *)&totals->peak)
+			break;
+		totals->peak = charged;
+		totals->peak_mono_ns = now_ns;
+	}
+}
+
 __weak int tree_peak(__u32 id)
 {
 	struct mt_settings *settings;
@@ -63,12 +70,16 @@ __weak int tree_peak(__u32 id)
 	charged = charge_measure(totals->bytes, settings->metric);
 	if (charge_window_open(totals->last_epoch, now_ns))
 		charged -= tree_inherited_open(settings, totals, now_ns);
-	for (int i = 0; i < 2; i++) {
-		if (charged <= *(volatile s64 *)&totals->peak)
-			break;
-		totals->peak = charged;
-		totals->peak_mono_ns = now_ns;
-	}
+	peak_store(totals, charged, now_ns);
+	return 0;
+}
+
+__weak int tree_peak_raise(__u32 id, s64 charged)
+{
+	struct mt_totals *totals;
+
+	if (tree_find(id, &totals))
+		peak_store(totals, charged, bpf_ktime_get_ns());
 	return 0;
 }
 
@@ -77,17 +88,20 @@ __weak int tree_add(__u32 id, __u32 kind, s64 bytes)
 	for (int depth = 0; depth < MT_DEPTH && id; depth++) {
 		struct mt_settings *settings;
 		struct mt_totals *totals;
+		__u32 parent;
 
 		settings = tree_find(id, &totals);
 		if (!settings)
 			break;
+		/* Before the change: after the last one user space may close the slot. */
+		parent = settings->parent;
 		/* A window that closed raised charged without an event: look before it falls. */
 		if (bytes < 0 && charge_measure(totals->bytes, settings->metric) > totals->peak)
 			tree_peak(id);
 		__sync_fetch_and_add(&totals->bytes[kind & 3], bytes);
 		if (bytes > 0 && charge_measure(totals->bytes, settings->metric) > totals->peak)
 			tree_peak(id);
-		id = settings->parent;
+		id = parent;
 	}
 	return 0;
 }
@@ -97,13 +111,15 @@ __weak int tree_hold(__u32 id, s64 holds, s64 forks)
 	for (int depth = 0; depth < MT_DEPTH && id; depth++) {
 		struct mt_settings *settings;
 		struct mt_totals *totals;
+		__u32 parent;
 
 		settings = tree_find(id, &totals);
 		if (!settings)
 			break;
-		__sync_fetch_and_add(&totals->holds, holds);
+		parent = settings->parent;
 		__sync_fetch_and_add(&totals->forks, forks);
-		id = settings->parent;
+		__sync_fetch_and_add(&totals->holds, holds);
+		id = parent;
 	}
 	return 0;
 }
@@ -158,9 +174,10 @@ __weak int tree_root(__u32 id, __u32 tgid)
 {
 	struct mt_totals *totals;
 
-	if (tree_find(id, &totals))
-		totals->root_tgid = tgid;
-	return 0;
+	if (!tree_find(id, &totals))
+		return 0;
+	totals->root_tgid = tgid;
+	return 1;
 }
 
 __weak u64 tree_window_ns(__u32 id)

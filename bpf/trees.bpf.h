@@ -15,13 +15,16 @@ int tree_add(__u32 id, __u32 kind, s64 bytes);
 /* Looks whether the tree is charged more than ever, after a total grew. */
 int tree_peak(__u32 id);
 
+/* Notes that it was charged so much. */
+int tree_peak_raise(__u32 id, s64 charged);
+
 /* Counts a process or an address space (+1) or its end (-1); a birth also in `forks`. */
 int tree_hold(__u32 id, s64 holds, s64 forks);
 
 /* Adds to the inherited memory that is exempt until epoch `deadline`. */
 int tree_exempt(__u32 id, u64 deadline, __u32 kind, s64 bytes);
 
-/* Notes the tree's first member. */
+/* Notes the tree's first member; 0 when there is no such tree. */
 int tree_root(__u32 id, __u32 tgid);
 
 /* The window of inherited memory, ns; 0 when the tree is gone. */

@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 #define MT_MAGIC 0x6565727474656d6dULL /* "mmettree" in memory on little endian */
-#define MT_LAYOUT 3
+#define MT_LAYOUT 4
 
 /* The kernel's own order of mm counters (MM_FILEPAGES ... MM_SHMEMPAGES, since 4.5). */
 enum mt_kind {
@@ -53,6 +53,7 @@ enum mt_map {
 
 enum mt_prog {
 	MT_PROG_REGISTER,
+	MT_PROG_PEAK_RAISE,
 	MT_PROG_SNAPSHOT_SPACES,
 	MT_PROG_SNAPSHOT_PROCESSES,
 	MT_PROG_SNAPSHOT_ZOMBIES,
@@ -60,7 +61,7 @@ enum mt_prog {
 	MT_PROGS,
 };
 
-#define MT_LINKS_MAX 31 /* odd, for the padding */
+#define MT_LINKS_MAX 30 /* even, for the padding */
 
 /*
  * Written once by the loader after everything is attached: `magic` last, so a reader
@@ -96,10 +97,10 @@ _Static_assert(sizeof(struct mt_registration) == 80, "mt_registration has no hid
 /* Settings: slot -> what the kernel side needs of a tree. Only user space writes. */
 struct mt_settings {
 	__u64 window_ns;
-	__u32 id;     /* 0: the slot is free */
-	__u32 parent; /* id of the enclosing tree, 0: none */
-	__u32 metric; /* bit mask of enum mt_kind */
-	__u32 pad;
+	__u32 id;      /* 0: the slot is free */
+	__u32 parent;  /* id of the enclosing tree, 0: none */
+	__u32 metric;  /* bit mask of enum mt_kind */
+	__u32 last_id; /* that the slot had, so that ids only grow */
 };
 _Static_assert(sizeof(struct mt_settings) == 24, "mt_settings has no hidden padding");
 

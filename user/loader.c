@@ -84,6 +84,7 @@ static void programs_choose(struct loader *loader, bool fexit)
 	/* Run on demand, by others too. */
 	bpf_program__set_autoattach(skel->progs.cpu_offset_learn, false);
 	bpf_program__set_autoattach(skel->progs.process_register, false);
+	bpf_program__set_autoattach(skel->progs.peak_raise, false);
 	bpf_program__set_autoattach(skel->progs.snapshot_spaces, false);
 	bpf_program__set_autoattach(skel->progs.snapshot_processes, false);
 	bpf_program__set_autoattach(skel->progs.snapshot_zombies, false);
@@ -210,6 +211,7 @@ static void progs_enter(const struct memtree_bpf *skel, uint32_t *ret_ids)
 {
 	const struct bpf_program *progs[MT_PROGS] = {
 		[MT_PROG_REGISTER] = skel->progs.process_register,
+		[MT_PROG_PEAK_RAISE] = skel->progs.peak_raise,
 		[MT_PROG_SNAPSHOT_SPACES] = skel->progs.snapshot_spaces,
 		[MT_PROG_SNAPSHOT_PROCESSES] = skel->progs.snapshot_processes,
 		[MT_PROG_SNAPSHOT_ZOMBIES] = skel->progs.snapshot_zombies,

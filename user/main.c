@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Finds the command and hands it its arguments. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "options.h"
@@ -47,9 +49,24 @@ static int help_print(void)
 
 static int usage_fail(const char *what, const char *name)
 {
-	fprintf(stderr, "memtree: %s%s%s; see memtree --help\n", what, name ? " " : "",
-		name ? name : "");
+	char line[128];
+
+	snprintf(line, sizeof(line), "%s%s%.60s", what, name ? " " : "", name ? name : "");
+	talk_error(0, "%s; see memtree --help", line);
 	return EXIT_USAGE;
+}
+
+/* Started without one of 0 to 2, a file or pipe of ours would take its place and messages
+ * would go into it. */
+static void standard_files_open(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
 }
 
 /* What did not reach stdout was not done. */
@@ -63,10 +80,11 @@ static int output_check(int status)
 
 int main(int argc, char **argv)
 {
+	standard_files_open();
 	if (argc < 2)
 		return usage_fail("which command?", NULL);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
-		return help_print();
+		return output_check(help_print());
 	if (!strcmp(argv[1], "--version")) {
 		puts("memtree " MEMTREE_VERSION);
 		return EXIT_OK;

@@ -373,6 +373,7 @@ static void tree_judge(const struct snapshot *snapshot, struct tree *tree)
 							: unit * tree->spaces * bits(tree->metric);
 	if (tree->peak < tree->charged) {
 		tree->peak = tree->charged;
+		tree->peak_is_news = true;
 		tree->peak_real_ns = snapshot->real_ns;
 	}
 }

@@ -44,7 +44,8 @@ struct tree {
 	int64_t bytes[MT_KINDS]; /* exact */
 	int64_t inherited;	 /* exempt now, bytes */
 	int64_t charged;
-	int64_t peak; /* bytes; never below `charged` */
+	int64_t peak;	   /* bytes; never below `charged` */
+	bool peak_is_news; /* only this exact reading shows it: worth handing back */
 	int64_t peak_real_ns;
 	int64_t live[MT_KINDS]; /* what the kernel side follows */
 	int64_t live_charged;

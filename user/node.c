@@ -22,6 +22,13 @@ static void node_warn(const struct node_tracker *entry)
 				  entry->model.trees[i].name);
 }
 
+void node_peaks_keep(const struct tracker *tracker, const struct model *model)
+{
+	for (size_t i = 0; i < model->tree_count; i++)
+		if (model->trees[i].peak_is_news)
+			tracker_peak_raise(tracker, model->trees[i].id, model->trees[i].charged);
+}
+
 /* One tracker that cannot be read does not hide the others. */
 static int trackers_read(struct node *node, struct tracker **trackers, int count)
 {
@@ -46,6 +53,7 @@ static int trackers_read(struct node *node, struct tracker **trackers, int count
 		}
 		entry->tracker = take_pointer(trackers[i]);
 		node->count++;
+		node_peaks_keep(entry->tracker, &entry->model);
 		node_warn(entry);
 	}
 	return node->count ? 0 : err;

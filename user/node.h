@@ -19,6 +19,9 @@ struct node {
 
 #define NODE_ID_TEXT 24
 
+/* Hands the peaks that only this reading shows back to the tracker, for later readers. */
+void node_peaks_keep(const struct tracker *tracker, const struct model *model);
+
 /*
  * Reads everything. What fails is said in one line and returned as an exit status; 3 when
  * there is no tracker at all. Losses and inexact trees are noted on stderr. The caller

@@ -60,6 +60,7 @@ void options_refuse(const char *command, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
+	talk_clean(line);
 	fprintf(stderr, "memtree %s: %s; see memtree %s --help\n", command, line, command);
 	exit(EXIT_USAGE);
 }

@@ -54,7 +54,7 @@ struct run {
 	uint32_t tree;
 	struct launch launch;
 	int root_status; /* as wait() gives it, once root_exited */
-	bool root_exited, told, given_up;
+	bool root_exited, told;
 	uint64_t started_ns;
 	sigset_t signals_before;
 	int signals;
@@ -217,6 +217,9 @@ static int tracker_prepare(struct run *run)
 	int err;
 
 	tracker_enclosing(&run->tracker, &run->request.parent);
+	if (run->tracker && run->options->loader.process_capacity)
+		return talk_error(-EINVAL, "--capacity is for a tracker of its own: this runs in a "
+					   "tree that is tracked already");
 	if (run->tracker)
 		return 0;
 	run->request.parent = 0;
@@ -240,6 +243,8 @@ static int tree_prepare(struct run *run)
 	if (err == -EEXIST)
 		return talk_error(err, "a tree named %s exists already: choose another with -n",
 				  run->request.name);
+	if (err == -ELOOP)
+		return talk_error(err, "trees lie at most %d deep in each other", MT_DEPTH);
 	if (err == -ENOSPC)
 		return talk_error(err, "the tracker has no free tree slot (capacity %u)",
 				  run->tracker->header.tree_capacity);
@@ -283,6 +288,8 @@ static int members_watch(struct run *run, unsigned int *ret_members)
 {
 	struct snapshot snapshot;
 	struct model model;
+	const struct tree *tree;
+	bool watchable;
 	int err = snapshot_read(run->tracker, &snapshot);
 
 	if (err)
@@ -292,13 +299,16 @@ static int members_watch(struct run *run, unsigned int *ret_members)
 	if (err)
 		return err;
 	*ret_members = 0;
+	/* Pids in the maps are those of the initial namespace; in another they mean others. */
+	tree = model_find(&model, run->tree);
+	watchable = tree && tree->root_tgid == (uint32_t)run->launch.pid;
 	for (size_t i = 0; i < model.process_count; i++) {
 		const struct process *process = &model.processes[i];
 
 		if (process->zombie || !model_is_inside(&model, process->tree, run->tree))
 			continue;
 		++*ret_members;
-		if (run->watch_count < WATCHED_MAX)
+		if (watchable && run->watch_count < WATCHED_MAX)
 			watch(run, process->tgid);
 	}
 	model_free(&model);
@@ -356,8 +366,10 @@ static void root_reap(struct run *run)
  */
 static void signal_pass(struct run *run, const struct signalfd_siginfo *info)
 {
+	/* Of our own making: a note to a stderr that nobody reads. */
+	if (info->ssi_signo == SIGPIPE)
+		return;
 	if (run->root_exited) {
-		run->given_up = true;
 		event_base_loopbreak(run->loop);
 		return;
 	}
@@ -382,6 +394,14 @@ static void on_signal(evutil_socket_t fd, short what, void *context)
 	}
 }
 
+/* As under nohup: what was ignored stays so, for the command too. */
+static bool is_ignored(int signal_number)
+{
+	struct sigaction action;
+
+	return !sigaction(signal_number, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 /* Before the fork, so that no signal is missed; the child takes the old mask back. */
 static int signals_take(struct run *run)
 {
@@ -391,7 +411,8 @@ static int signals_take(struct run *run)
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-		sigaddset(&set, taken[i]);
+		if (!is_ignored(taken[i]) || taken[i] == SIGCHLD)
+			sigaddset(&set, taken[i]);
 	sigprocmask(SIG_BLOCK, &set, &run->signals_before);
 	/* A parent that ignores SIGCHLD would take the command's status from us. */
 	signal(SIGCHLD, SIG_DFL);
@@ -401,7 +422,8 @@ static int signals_take(struct run *run)
 	return 0;
 }
 
-static int wait_for_end(struct run *run)
+/* Before the command is let go: afterwards nothing may fail any more. */
+static int loop_prepare(struct run *run)
 {
 	run->loop = event_base_new();
 	if (!run->loop)
@@ -411,7 +433,6 @@ static int wait_for_end(struct run *run)
 	run->timer = evtimer_new(run->loop, on_member_exit, run);
 	if (!run->signal_event || !run->timer || event_add(run->signal_event, NULL))
 		return talk_error(-ENOMEM, "the event loop cannot be filled");
-	event_base_dispatch(run->loop);
 	return 0;
 }
 
@@ -470,6 +491,8 @@ static int run_tree(struct run *run)
 		err = launch_fork(run->tracker, run->options->user, run->options->command,
 				  &run->signals_before, &run->launch);
 	if (!err)
+		err = loop_prepare(run);
+	if (!err)
 		err = tree_prepare(run);
 	if (err)
 		return talk_status(err, EXIT_RUN_FAILED);
@@ -477,8 +500,10 @@ static int run_tree(struct run *run)
 	err = launch_go(&run->launch, run->tree, run->options->command[0]);
 	if (err)
 		return err;
-	if (wait_for_end(run))
+	if (event_base_dispatch(run->loop) < 0 || !run->root_exited) {
+		talk_error(0, "the event loop failed: %s runs on, untracked", run->request.name);
 		return EXIT_RUN_FAILED;
+	}
 	summary_tell(run);
 	losses_tell(run);
 	return run_status(run);
@@ -497,7 +522,7 @@ static void run_free(struct run *run)
 		close(run->signals);
 	launch_free(&run->launch);
 	/* A tree that is left alive keeps its slot; the tracker's next user frees it. */
-	if (run->tree && !run->given_up)
+	if (run->tree && tracker_tree_holds(run->tracker, run->tree) == 0)
 		tracker_tree_remove(run->tracker, run->tree);
 	tracker_close(run->tracker);
 	loader_stop(run->loader);

@@ -7,11 +7,19 @@
 
 enum talk_level talk_level = TALK_NORMAL;
 
+void talk_clean(char *line)
+{
+	for (; *line; line++)
+		if ((unsigned char)*line < 0x20 || *line == 0x7f)
+			*line = '?';
+}
+
 __attribute__((format(printf, 1, 0))) static void talk(const char *format, va_list args)
 {
 	char line[1024];
 
 	vsnprintf(line, sizeof(line), format, args);
+	talk_clean(line);
 	fprintf(stderr, "memtree: %s\n", line);
 }
 

@@ -33,6 +33,10 @@ void talk_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Only with -v. */
 void talk_detail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What a user typed may hold anything: control characters become '?', so that it stays one
+ * line and harms no terminal. */
+void talk_clean(char *line);
+
 /* The exit status for a failure: 4 for what is not permitted or not supported, else
  * `otherwise`. */
 int talk_status(int err, int otherwise);

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 
 #define HEADER_MAP_NAME "mt_tracker"
+#define TREES_MAX 65536 /* slots of any tracker that is believed */
 
 static void fds_clear(int *fds, int count)
 {
@@ -61,7 +62,62 @@ static int header_read(uint32_t id, struct mt_tracker *ret_header, int *ret_map)
 		return -ENOENT;
 	if (ret_header->layout != MT_LAYOUT)
 		return -EPROTO;
+	if (!ret_header->tree_capacity || ret_header->tree_capacity > TREES_MAX ||
+	    ret_header->tree_capacity & (ret_header->tree_capacity - 1))
+		return -ENOENT;
 	*ret_map = take_fd(fd);
+	return 0;
+}
+
+/* What a map of ours looks like; a header may be anybody's, and so may what it names. */
+static const struct {
+	uint32_t type, key_size, value_size;
+	bool per_tree; /* one entry per tree slot */
+} map_shapes[MT_MAPS] = {
+	[MT_MAP_REGISTRY] = {BPF_MAP_TYPE_HASH, 4, sizeof(struct mt_registration), true},
+	[MT_MAP_SETTINGS] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct mt_settings), true},
+	[MT_MAP_TOTALS] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct mt_totals), true},
+	[MT_MAP_PROCESSES] = {BPF_MAP_TYPE_HASH, 4, sizeof(struct mt_process), false},
+	[MT_MAP_ZOMBIES] = {BPF_MAP_TYPE_HASH, 4, sizeof(struct mt_zombie), false},
+	[MT_MAP_SPACES] = {BPF_MAP_TYPE_HASH, 8, sizeof(struct mt_space), false},
+	[MT_MAP_WINDOWS] = {BPF_MAP_TYPE_HASH, sizeof(struct mt_window_key),
+			    sizeof(struct mt_window), false},
+	[MT_MAP_LOSSES] = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(uint64_t), false},
+};
+
+static int map_open(const struct tracker *tracker, int which, int *ret_fd)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+	_cleanup_close_ int fd = bpf_map_get_fd_by_id(tracker->header.map_ids[which]);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	if (info.type != map_shapes[which].type || info.key_size != map_shapes[which].key_size ||
+	    info.value_size != map_shapes[which].value_size ||
+	    (map_shapes[which].per_tree && info.max_entries != tracker->header.tree_capacity) ||
+	    (which == MT_MAP_LOSSES && info.max_entries != MT_LOSSES))
+		return -ENOENT;
+	*ret_fd = take_fd(fd);
+	return 0;
+}
+
+/* Root's own programs only: they are run by whoever reads. */
+static int prog_open(const struct tracker *tracker, int which, int *ret_fd)
+{
+	struct bpf_prog_info info = {};
+	__u32 size = sizeof(info);
+	_cleanup_close_ int fd = -1;
+
+	if (!tracker->header.prog_ids[which])
+		return 0; /* not needed on this kernel */
+	fd = bpf_prog_get_fd_by_id(tracker->header.prog_ids[which]);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	if (info.created_by_uid != 0 ||
+	    (info.type != BPF_PROG_TYPE_RAW_TRACEPOINT && info.type != BPF_PROG_TYPE_TRACING))
+		return -ENOENT;
+	*ret_fd = take_fd(fd);
 	return 0;
 }
 
@@ -80,18 +136,10 @@ int tracker_open(uint32_t id, struct tracker **ret_tracker)
 	tracker->id = id;
 
 	err = header_read(id, &tracker->header, &tracker->header_map);
-	for (int i = 0; i < MT_MAPS && !err; i++) {
-		tracker->maps[i] = bpf_map_get_fd_by_id(tracker->header.map_ids[i]);
-		if (tracker->maps[i] < 0)
-			err = -errno;
-	}
-	for (int i = 0; i < MT_PROGS && !err; i++) {
-		if (!tracker->header.prog_ids[i])
-			continue; /* not needed on this kernel */
-		tracker->progs[i] = bpf_prog_get_fd_by_id(tracker->header.prog_ids[i]);
-		if (tracker->progs[i] < 0)
-			err = -errno;
-	}
+	for (int i = 0; i < MT_MAPS && !err; i++)
+		err = map_open(tracker, i, &tracker->maps[i]);
+	for (int i = 0; i < MT_PROGS && !err; i++)
+		err = prog_open(tracker, i, &tracker->progs[i]);
 	if (err) {
 		tracker_close(tracker);
 		return err;
@@ -120,7 +168,7 @@ int trackers_find(struct tracker ***ret_trackers, int *ret_count, int *ret_forei
 		if (err == -EPROTO)
 			foreign++;
 		if (err) {
-			if (err != -EPERM && err != -ENOMEM)
+			if (err != -EPERM && err != -ENOMEM && err != -EMFILE && err != -ENFILE)
 				err = 0; /* another program's map, or gone by now */
 			continue;
 		}
@@ -165,23 +213,22 @@ static bool process_is_alive(uint32_t tgid)
 	return !kill((pid_t)tgid, 0) || errno != ESRCH;
 }
 
-/* Whether a tree has the name, and the highest id that was ever given; frees the slots
- * of ended trees whose memtree was killed. */
-static bool registry_review(struct tracker *tracker, const char *name, uint32_t own,
-			    uint32_t *ret_highest)
+/* Whether another tree has the name; frees the slots of ended trees whose memtree was
+ * killed. */
+static bool registry_review(struct tracker *tracker, const char *name, uint32_t own)
 {
 	struct mt_registration registration;
+	struct mt_totals totals;
 	bool taken = false;
 
 	for (__u32 slot = 0; slot < tracker->header.tree_capacity; slot++) {
-		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration))
+		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration) ||
+		    bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals) ||
+		    registration.id == own)
 			continue;
-		if (registration.id > *ret_highest)
-			*ret_highest = registration.id;
-		if (!process_is_alive(registration.owner_tgid) &&
-		    tracker_tree_holds(tracker, registration.id) == 0)
+		if (totals.root_tgid && !totals.holds && !process_is_alive(registration.owner_tgid))
 			tracker_tree_remove(tracker, registration.id);
-		else if (registration.id != own && !strcmp(registration.name, name))
+		else if (!strcmp(registration.name, name))
 			taken = true;
 	}
 	return taken;
@@ -195,15 +242,18 @@ static uint64_t clock_boot_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Claims a free slot for the registration and gives it its id. */
-static int registry_claim(struct tracker *tracker, uint32_t highest,
-			  struct mt_registration *registration)
+/* Claims a free slot for the registration and gives it an id that was never given. */
+static int registry_claim(struct tracker *tracker, struct mt_registration *registration)
 {
-	for (uint32_t i = 0; i < tracker->header.tree_capacity; i++) {
-		__u32 slot;
+	uint32_t capacity = tracker->header.tree_capacity;
 
-		registration->id = highest + 1 + i;
-		slot = slot_of(tracker, registration->id);
+	for (uint32_t i = 1; i <= capacity; i++) {
+		__u32 slot = i & (capacity - 1);
+		struct mt_settings settings;
+
+		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings))
+			return -errno;
+		registration->id = settings.last_id ? settings.last_id + capacity : i;
 		if (!bpf_map_update_elem(tracker->maps[MT_MAP_REGISTRY], &slot, registration,
 					 BPF_NOEXIST))
 			return 0;
@@ -211,6 +261,24 @@ static int registry_claim(struct tracker *tracker, uint32_t highest,
 			return -errno;
 	}
 	return -ENOSPC;
+}
+
+/* How many trees lie around one, itself included. */
+static int depth_of(const struct tracker *tracker, uint32_t tree)
+{
+	int depth = 0;
+
+	while (tree && depth < MT_DEPTH) {
+		struct mt_settings settings;
+		__u32 slot = slot_of(tracker, tree);
+
+		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings) ||
+		    settings.id != tree)
+			break;
+		depth++;
+		tree = settings.parent;
+	}
+	return depth;
 }
 
 int tracker_tree_create(struct tracker *tracker, const struct tree_request *request,
@@ -226,23 +294,24 @@ int tracker_tree_create(struct tracker *tracker, const struct tree_request *requ
 		.metric = request->metric,
 	};
 	struct mt_totals totals = {};
-	uint32_t highest = 0;
 	__u32 slot;
 	int err;
 
 	memcpy(registration.name, request->name, sizeof(registration.name));
-	if (registry_review(tracker, request->name, 0, &highest))
+	if (depth_of(tracker, request->parent) >= MT_DEPTH)
+		return -ELOOP;
+	if (registry_review(tracker, request->name, 0))
 		return -EEXIST;
-	err = registry_claim(tracker, highest, &registration);
+	err = registry_claim(tracker, &registration);
 	if (err)
 		return err;
 	/* Another run may have claimed the same name meanwhile: both see it and both yield. */
-	if (registry_review(tracker, request->name, registration.id, &highest)) {
+	if (registry_review(tracker, request->name, registration.id)) {
 		tracker_tree_remove(tracker, registration.id);
 		return -EEXIST;
 	}
 	slot = slot_of(tracker, registration.id);
-	settings.id = registration.id;
+	settings.id = settings.last_id = registration.id;
 	if (bpf_map_update_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals, BPF_ANY) ||
 	    bpf_map_update_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings, BPF_ANY)) {
 		err = -errno;
@@ -255,10 +324,15 @@ int tracker_tree_create(struct tracker *tracker, const struct tree_request *requ
 
 void tracker_tree_remove(struct tracker *tracker, uint32_t tree)
 {
-	struct mt_settings closed = {};
+	struct mt_registration registration;
+	struct mt_settings closed = {.last_id = tree};
 	struct mt_totals totals = {};
 	__u32 slot = slot_of(tracker, tree);
 
+	/* Somebody else may have freed it, and a new tree may stand there. */
+	if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration) ||
+	    registration.id != tree)
+		return;
 	bpf_map_update_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &closed, BPF_ANY);
 	if (!bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals))
 		for (int i = 0; i < MT_EPOCHS; i++) {
@@ -309,6 +383,15 @@ int64_t tracker_tree_holds(const struct tracker *tracker, uint32_t tree)
 	if (bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals))
 		return -errno;
 	return totals.holds < 0 ? 0 : totals.holds;
+}
+
+void tracker_peak_raise(const struct tracker *tracker, uint32_t tree, int64_t charged)
+{
+	__u64 args[] = {tree, (__u64)charged};
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = args, .ctx_size_in = sizeof(args));
+
+	/* The view shows it in any case; it is kept if it can be. */
+	bpf_prog_test_run_opts(tracker->progs[MT_PROG_PEAK_RAISE], &options);
 }
 
 int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses)

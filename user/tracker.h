@@ -50,7 +50,8 @@ struct tree_request {
 
 /*
  * Claims a slot and opens it. -EEXIST when the name is taken, -ENOSPC when no slot is
- * free. The slot stays until tracker_tree_remove.
+ * free, -ELOOP when the parent lies MT_DEPTH deep already. The slot stays until
+ * tracker_tree_remove; its id is never given again.
  */
 int tracker_tree_create(struct tracker *tracker, const struct tree_request *request,
 			uint32_t *ret_tree);
@@ -66,6 +67,9 @@ uint32_t tracker_tree_of_self(const struct tracker *tracker);
 
 /* Members plus charged address spaces; 0 when the tree has ended. Negative errno. */
 int64_t tracker_tree_holds(const struct tracker *tracker, uint32_t tree);
+
+/* Notes that an exact reading found the tree charged so many bytes. */
+void tracker_peak_raise(const struct tracker *tracker, uint32_t tree, int64_t charged);
 
 /* Sums over CPUs; `ret_losses` has MT_LOSSES places. */
 int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses);

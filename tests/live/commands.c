@@ -415,6 +415,37 @@ static void test_an_output_that_is_full_is_an_error(void **state)
 	assert_non_null(strstr(outcome.err, "stdout cannot be written"));
 }
 
+static void test_closed_standard_files(void **state)
+{
+	(void)state;
+	run("run -q -n same -- sh -c '$M run -n same -- touch /tmp/memtree-must-not <&- >&- 2>&-; "
+	    "echo $?; test -e /tmp/memtree-must-not; echo $?'");
+	assert_string_equal(outcome.out, "125\n1\n");
+}
+
+static void test_an_id_is_given_once(void **state)
+{
+	char first[64], second[64];
+
+	(void)state;
+	run("run -q -- sh -c 'for i in 1 2; do $M run -n again -- $M tree again; done'");
+	assert_int_equal(sscanf(outcome.out, "again (%63[^)])", first), 1);
+	assert_non_null(strstr(outcome.out + 5, "again ("));
+	assert_int_equal(sscanf(strstr(outcome.out + 5, "again ("), "again (%63[^)])", second), 1);
+	assert_string_not_equal(first, second);
+}
+
+static void test_trees_are_eight_deep_at_most(void **state)
+{
+	(void)state;
+	/* Each line of the script starts memtree with itself, until it is refused. */
+	run("run -q -- sh -c 'echo \"\$M run -q -- sh /tmp/memtree-deep\" >/tmp/memtree-deep; "
+	    "sh /tmp/memtree-deep; echo $?; rm /tmp/memtree-deep'");
+	assert_string_equal(outcome.out, "125\n");
+	assert_non_null(strstr(outcome.err, "8 deep"));
+	await_trackers(0);
+}
+
 static void test_hostile_names_harm_nobody(void **state)
 {
 	json_t *root, *processes, *process, *args;
@@ -749,6 +780,9 @@ int command_tests(void)
 		cmocka_unit_test(test_an_unknown_name_is_3),
 		cmocka_unit_test(test_json_has_the_keys_and_adds_up),
 		cmocka_unit_test(test_an_output_that_is_full_is_an_error),
+		cmocka_unit_test(test_closed_standard_files),
+		cmocka_unit_test(test_an_id_is_given_once),
+		cmocka_unit_test(test_trees_are_eight_deep_at_most),
 		cmocka_unit_test(test_hostile_names_harm_nobody),
 		cmocka_unit_test(test_long_arguments_are_cut_and_say_so),
 		cmocka_unit_test(test_two_trackers_side_by_side),

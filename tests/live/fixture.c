@@ -14,6 +14,7 @@
 
 #include <bpf/bpf.h>
 
+#include "node.h"
 #include "smaps.h"
 
 #define POLL_US 2000
@@ -264,6 +265,7 @@ void reading_take(struct fixture *fixture, struct reading *ret_reading)
 {
 	assert_int_equal(snapshot_read(fixture->tracker, &ret_reading->snapshot), 0);
 	assert_int_equal(model_build(&ret_reading->snapshot, &ret_reading->model), 0);
+	node_peaks_keep(fixture->tracker, &ret_reading->model);
 }
 
 void reading_free(struct reading *reading)

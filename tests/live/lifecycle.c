@@ -311,6 +311,42 @@ static void test_a_thousand_short_lived_children(void **state)
 	scene_end(fixture);
 }
 
+/* Children that unmap their own code: exit_mmap() has nothing left to do, and tells nobody. */
+static void play_unmap(struct board *board)
+{
+	mark(board);
+	for (int i = 0; i < 20; i++) {
+		pid_t pid = fork();
+
+		require(pid >= 0, "fork");
+		if (!pid) {
+			prctl(PR_SET_DUMPABLE, 0);
+			syscall(SYS_munmap, 0UL, 0x7ffffffff000UL);
+			_exit(0);
+		}
+		reap(pid);
+	}
+	mark(board);
+}
+
+static void test_children_that_unmap_everything(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tree tree;
+
+	scene_start(fixture, "unmap");
+	scene_next(fixture);
+	scene_next(fixture);
+	await_zombies(fixture, 0);
+	tree = tree_now(fixture);
+	assert_int_equal(tree.forks, 21);
+	assert_int_equal(tree.processes, 1);
+	assert_int_equal(tree.spaces, 1);
+	assert_int_equal(tree.holds, 2);
+	assert_exact(fixture);
+	scene_end(fixture);
+}
+
 /* A read that is forced into a worker thread, through the bare system calls. */
 static void play_io_uring(struct board *board)
 {
@@ -450,6 +486,7 @@ const struct scene lifecycle_scenes[] = {
 	{"subreaper", play_subreaper},
 	{"zombie", play_zombie},
 	{"crowd", play_crowd},
+	{"unmap", play_unmap},
 	{"io_uring", play_io_uring},
 	{"name", play_name},
 	{"nest", play_nest},
@@ -466,6 +503,7 @@ int lifecycle_tests(void)
 		tree_test(test_a_subreaper_takes_the_orphan),
 		tree_test(test_a_zombie_is_shown_and_holds_nothing),
 		tree_test(test_a_thousand_short_lived_children),
+		tree_test(test_children_that_unmap_everything),
 		tree_test(test_workers_of_io_uring),
 		tree_test(test_a_process_may_rename_itself),
 		tree_test(test_a_tree_inside_a_tree),
