@@ -57,7 +57,7 @@ SKELETON := $(OUT)/memtree.skel.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all static run test check unit format layers headers live matrix packages install \
-	uninstall clean help vmlinux-check
+	bench uninstall clean help vmlinux-check
 all: $(OUT)/memtree
 
 help:
@@ -66,6 +66,7 @@ help:
 	@echo 'make check        format, layers, headers, unit tests'
 	@echo 'make live         the live tests on this kernel (as root)'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
+	@echo 'make bench        what it costs, as ratios (as root, on a quiet machine)'
 	@echo 'make static       one statically linked binary: $(OUT)/memtree-static'
 	@echo 'make vmlinux-check  are the types of vmlinux.h those of this kernel?'
 	@echo 'make install      to $$DESTDIR$$PREFIX (/usr/local)'
@@ -180,6 +181,34 @@ KERNELS ?= 5.10 6.1 6.12 newest
 matrix: $(KERNELS:%=matrix-%)
 matrix-%: $(OUT)/memtree-live $(OUT)/memtree-static
 	$(Q)tests/vm/live $*
+
+# --- bench ----------------------------------------------------------------------------
+
+BENCH_SOURCES := main figures worker stand pairs faults spawn slots yarn herd snapshot
+
+bench: $(OUT)/memtree-bench $(OUT)/memtree $(OUT)/memtree-static
+	$(Q)OUT=$(OUT) tests/bench/bench
+
+$(OUT)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call say,CLANG-BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+
+$(OUT)/empty.skel.h: $(OUT)/tests/bench/empty.bpf.o
+	$(call say,SKELETON,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name empty_bpf > $@
+
+$(OUT)/tests/bench/stand.o: $(OUT)/empty.skel.h
+
+$(OUT)/tests/bench/%.o: tests/bench/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(OUT)/memtree-bench: $(BENCH_SOURCES:%=$(OUT)/tests/bench/%.o) $(USER_OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -lpthread -o $@
 
 -include $(wildcard $(OUT)/*.d $(OUT)/*/*.d $(OUT)/*/*/*.d)
 

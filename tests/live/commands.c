@@ -439,7 +439,7 @@ static void test_trees_are_eight_deep_at_most(void **state)
 {
 	(void)state;
 	/* Each line of the script starts memtree with itself, until it is refused. */
-	run("run -q -- sh -c 'echo \"\$M run -q -- sh /tmp/memtree-deep\" >/tmp/memtree-deep; "
+	run("run -q -- sh -c 'echo \"\\$M run -q -- sh /tmp/memtree-deep\" >/tmp/memtree-deep; "
 	    "sh /tmp/memtree-deep; echo $?; rm /tmp/memtree-deep'");
 	assert_string_equal(outcome.out, "125\n");
 	assert_non_null(strstr(outcome.err, "8 deep"));
