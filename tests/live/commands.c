@@ -99,9 +99,17 @@ static void read_back(FILE *file, char *text)
 
 static void finish(struct started started)
 {
-	int status;
+	int status = 0;
+	pid_t ended = 0;
 
-	assert_int_equal(waitpid(started.pid, &status, 0), started.pid);
+	for (long long i = 0; !ended && i < POLLS; i++) {
+		ended = waitpid(started.pid, &status, WNOHANG);
+		if (!ended)
+			usleep(POLL_US);
+	}
+	if (!ended)
+		kill(started.pid, SIGKILL);
+	assert_int_equal(ended, started.pid);
 	read_back(started.out, outcome.out);
 	read_back(started.err, outcome.err);
 	outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
