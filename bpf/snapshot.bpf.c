@@ -24,7 +24,9 @@ int snapshot_spaces(struct bpf_iter__bpf_map_elem *ctx)
 	mm = *key;
 	record.mm = mm;
 	__builtin_memcpy(&record.space, space, sizeof(record.space));
-	counters_exact(mm, record.exact);
+	/* In its teardown it counts nothing any more, and inherits nothing either. */
+	if (BPF_CORE_READ((struct mm_struct *)mm, mm_users.counter))
+		counters_exact(mm, record.exact);
 	/* Still there and the same, so the mm was not recycled while it was read. */
 	again = bpf_map_lookup_elem(&mt_spaces, &mm);
 	if (!again || again->owner_tgid != record.space.owner_tgid ||

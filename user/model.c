@@ -98,6 +98,9 @@ static void tree_fill(const struct snapshot *snapshot, const struct tree_reading
 	tree->registered_real_ns = to_real(snapshot, reading->registration.registered_boot_ns,
 					   snapshot->boot_ns);
 	tree->forks = (uint64_t)reading->totals.forks;
+	tree->moved = reading->totals.holds != reading->totals_after.holds ||
+		      memcmp(reading->totals.bytes, reading->totals_after.bytes,
+			     sizeof(reading->totals.bytes)) != 0;
 	tree->holds = charge_clamp(reading->totals.holds);
 	tree->peak = reading->totals.peak;
 	tree->peak_real_ns = to_real(snapshot, reading->totals.peak_mono_ns, snapshot->mono_ns);
@@ -373,7 +376,7 @@ static void tree_judge(const struct snapshot *snapshot, struct tree *tree)
 							: unit * tree->spaces * bits(tree->metric);
 	if (tree->peak < tree->charged) {
 		tree->peak = tree->charged;
-		tree->peak_is_news = true;
+		tree->peak_is_news = !tree->moved;
 		tree->peak_real_ns = snapshot->real_ns;
 	}
 }

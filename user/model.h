@@ -46,6 +46,7 @@ struct tree {
 	int64_t charged;
 	int64_t peak;	   /* bytes; never below `charged` */
 	bool peak_is_news; /* only this exact reading shows it: worth handing back */
+	bool moved;	   /* between the first and the last thing read: no one moment's sum */
 	int64_t peak_real_ns;
 	int64_t live[MT_KINDS]; /* what the kernel side follows */
 	int64_t live_charged;

@@ -88,6 +88,17 @@ static int trees_read(const struct tracker *tracker, struct snapshot *snapshot)
 	return 0;
 }
 
+/* Once more at the end: what stands still in between was read as one moment. */
+static void totals_read_again(const struct tracker *tracker, struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->tree_count; i++) {
+		struct tree_reading *tree = &snapshot->trees[i];
+		__u32 slot = tree->settings.id & (tracker->header.tree_capacity - 1);
+
+		bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &tree->totals_after);
+	}
+}
+
 /* Only when a walk along a group's threads hit its bound does a pass over tasks help. */
 static int threads_read(const struct tracker *tracker, struct snapshot *snapshot)
 {
@@ -124,6 +135,7 @@ static int everything_read(const struct tracker *tracker, struct snapshot *snaps
 				   (void **)&snapshot->zombies, &snapshot->zombie_count);
 	if (!err)
 		err = tracker_losses(tracker, snapshot->losses);
+	totals_read_again(tracker, snapshot);
 	return err;
 }
 

@@ -16,7 +16,7 @@
 struct tree_reading {
 	struct mt_registration registration;
 	struct mt_settings settings;
-	struct mt_totals totals;
+	struct mt_totals totals, totals_after; /* before and after everything else was read */
 };
 
 struct snapshot {

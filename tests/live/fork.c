@@ -519,6 +519,42 @@ static void test_vfork_and_exec(void **state)
 	scene_end(fixture);
 }
 
+#define SPIKES 30
+
+static void play_spikes(struct board *board)
+{
+	touch(reserve(HELD_PAGES), HELD_PAGES);
+	mark(board);
+	for (int i = 0; i < SPIKES; i++) {
+		if (!spawn(board, 0)) {
+			execlp("true", "true", NULL);
+			_exit(98);
+		}
+		reap(board->pids[0]);
+	}
+	mark(board);
+}
+
+static void test_exec_spikes_stand_in_no_peak_however_often_one_looks(void **state)
+{
+	struct fixture *fixture = *state;
+	struct reading reading;
+	struct tree tree;
+
+	scene_start(fixture, "spikes");
+	scene_next(fixture);
+	sem_post(&fixture->board->go);
+	do {
+		reading_take(fixture, &reading);
+		reading_free(&reading);
+	} while (sem_trywait(&fixture->board->reached));
+	tree = tree_now(fixture);
+	assert_int_equal(tree.forks, SPIKES + 1);
+	assert_true(tree.peak >= bytes_of(HELD_PAGES));
+	assert_true(tree.peak < bytes_of(HELD_PAGES + HELD_PAGES / 2));
+	scene_end(fixture);
+}
+
 /* --- forks that fail --------------------------------------------------------------------- */
 
 /* clone3 with a pid that is in use fails after the address space has been copied. */
@@ -571,6 +607,7 @@ const struct scene fork_scenes[] = {
 	{"clone_vm", play_clone_vm},
 	{"vfork", play_vfork},
 	{"outlive", play_outlive},
+	{"spikes", play_spikes},
 	{"vfork_exec", play_vfork_exec},
 	{"exec", play_exec},
 	{"exec_thread", play_exec_thread},
@@ -590,6 +627,7 @@ int fork_tests(void)
 		tree_test(test_clone_vm_is_charged_once),
 		tree_test(test_vfork_is_charged_once),
 		tree_test(test_an_address_space_outlives_its_first_user),
+		tree_test(test_exec_spikes_stand_in_no_peak_however_often_one_looks),
 		tree_test(test_vfork_and_exec),
 		tree_test(test_exec_starts_memory_again),
 		tree_test(test_exec_from_a_thread_that_is_not_the_leader),
