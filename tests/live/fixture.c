@@ -425,7 +425,11 @@ static char task_state(pid_t pid)
 
 void await_sleep(pid_t pid)
 {
-	for (long long i = 0; task_state(pid) == 'R' && i < POLLS_MAX; i++)
+	char state = task_state(pid);
+
+	for (long long i = 0; state == 'R' && i < POLLS_MAX; i++) {
 		usleep(POLL_US);
-	assert_int_not_equal(task_state(pid), 'R');
+		state = task_state(pid);
+	}
+	assert_int_not_equal(state, 'R');
 }
