@@ -24,7 +24,8 @@ static const char *metric_name(uint32_t metric)
 	}
 }
 
-json_t *json_text(const char *text, size_t length)
+/* Text of any origin; invalid UTF-8 becomes U+FFFD. */
+static json_t *json_text(const char *text, size_t length)
 {
 	size_t safe_length;
 	_cleanup_free_ char *safe = escape_utf8(text, length, &safe_length);

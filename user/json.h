@@ -12,9 +12,6 @@ json_t *json_tree(const struct node_tracker *entry, const struct tree *tree);
 json_t *json_process(const struct node_tracker *entry, const struct process *process);
 json_t *json_tracker(const struct node_tracker *entry);
 
-/* Text of any origin; invalid UTF-8 becomes U+FFFD. */
-json_t *json_text(const char *text, size_t length);
-
 /* {"trees":[...],"trackers":[...]} on stdout, and frees both. Returns an exit status. */
 int json_print(json_t *trees, json_t *trackers);
 

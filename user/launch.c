@@ -46,14 +46,12 @@ static int account_find(const char *user, struct account *ret_account)
 	FILE *passwd = fopen("/etc/passwd", "re");
 	const struct passwd *entry = NULL;
 	uint32_t number;
+	bool is_number = units_parse_count(user, &number);
 
-	if (units_parse_count(user, &number)) {
+	if (is_number)
 		account.uid = account.gid = number;
-		account.group_count = 0;
-	}
 	while (passwd && (entry = fgetpwent(passwd)))
-		if (!strcmp(entry->pw_name, user) ||
-		    (units_parse_count(user, &number) && entry->pw_uid == number))
+		if (!strcmp(entry->pw_name, user) || (is_number && entry->pw_uid == number))
 			break;
 	if (entry) {
 		account.uid = entry->pw_uid;
@@ -61,7 +59,7 @@ static int account_find(const char *user, struct account *ret_account)
 	}
 	if (passwd)
 		fclose(passwd);
-	if (!entry && !units_parse_count(user, &number))
+	if (!entry && !is_number)
 		return -ENOENT;
 	*ret_account = account;
 	return 0;

@@ -18,16 +18,6 @@
 #include "fixture.h"
 #include "groups.h"
 
-static int64_t bytes_of(size_t pages)
-{
-	return (int64_t)(pages * PAGE);
-}
-
-static void reap(pid_t pid)
-{
-	require(waitpid(pid, NULL, 0) == pid, "waitpid");
-}
-
 /* --- copy on write ------------------------------------------------------------------ */
 
 #define HELD_PAGES (100 * MIB_PAGES)

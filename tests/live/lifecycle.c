@@ -19,11 +19,6 @@
 #include "fixture.h"
 #include "groups.h"
 
-static void reap(pid_t pid)
-{
-	require(waitpid(pid, NULL, 0) == pid, "waitpid");
-}
-
 /* --- threads ------------------------------------------------------------------------ */
 
 static void *thread_that_stays(void *argument)

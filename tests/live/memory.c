@@ -21,11 +21,6 @@
 #endif
 #define HUGE_PAGES ((size_t)512)
 
-static int64_t bytes_of(size_t pages)
-{
-	return (int64_t)(pages * PAGE);
-}
-
 /* --- one thread ------------------------------------------------------------------- */
 
 static void play_touch(struct board *board)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct scene *const all_scenes[] = {memory_scenes, fork_scenes, lifecycle_scenes};
@@ -60,6 +61,11 @@ pid_t spawn(struct board *board, int place)
 	if (pid)
 		board->pids[place] = pid;
 	return pid;
+}
+
+void reap(pid_t pid)
+{
+	require(waitpid(pid, NULL, 0) == pid, "waitpid");
 }
 
 int scene_main(const char *name)

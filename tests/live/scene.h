@@ -50,10 +50,18 @@ void touch(char *memory, size_t pages);
 /* fork(), entered into pids[place]; 0 in the child. */
 pid_t spawn(struct board *board, int place);
 
+/* Waits for a child of the scene. */
+void reap(pid_t pid);
+
 /* Ends the scene with a line on stderr when `ok` is false. */
 void require(int ok, const char *what);
 
 #define PAGE ((size_t)4096)
 #define MIB_PAGES ((size_t)256)
+
+static inline int64_t bytes_of(size_t pages)
+{
+	return (int64_t)(pages * PAGE);
+}
 
 #endif /* MEMTREE_TEST_SCENE_H */
