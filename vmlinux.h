@@ -42,9 +42,25 @@ struct percpu_counter {
 	s32 *counters;
 };
 
+struct pid_namespace;
+
+struct upid {
+	int nr;
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
 struct mm_struct {
 	atomic_t mm_users;
 	int map_count;
+	unsigned long total_vm;
 	unsigned long arg_start;
 	unsigned long arg_end;
 };
@@ -53,20 +69,65 @@ struct signal_struct {
 	atomic_t live;
 	int nr_threads;
 	struct list_head thread_head;
+	unsigned int flags;
+	int group_exit_code;
+	unsigned long long sum_sched_runtime;
+};
+
+struct sched_entity {
+	u64 sum_exec_runtime;
+};
+
+struct kernfs_node {
+	const char *name;
+};
+
+struct cgroup_root {
+	unsigned int flags;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1];
+	struct cgroup *dfl_cgrp;
 };
 
 struct task_struct {
+	refcount_t usage;
 	unsigned int flags;
+	struct sched_entity se;
 	struct mm_struct *mm;
 	int exit_state;
+	int exit_code;
 	u32 pid;
 	u32 tgid;
 	struct task_struct *real_parent;
+	struct list_head children;
+	struct list_head sibling;
 	struct task_struct *group_leader;
+	struct pid *thread_pid;
 	struct list_head thread_node;
 	u64 start_boottime;
 	char comm[16];
 	struct signal_struct *signal;
+	struct css_set *cgroups;
+};
+
+struct trace_event_raw_task_newtask {
+	pid_t pid;
+	u64 clone_flags;
+};
+
+struct trace_event_raw_exit_mmap {
+	struct mm_struct *mm;
 };
 
 struct seq_file;

@@ -8,6 +8,18 @@
 
 #include "kernel.bpf.h"
 
+/* One pass over all tasks, as the one that runs it has asked; see census.bpf.c. */
+struct census {
+	struct mt_process scratch; /* first: clang 14 adds an offset before the NULL check */
+	u64 begun_boot_ns;
+	u64 root_start_boot_ns;
+	__u32 root_tgid; /* adopt it as the root of `tree` */
+	__u32 tree;	 /* 0: heal all trees */
+	__u32 wanted;	 /* tell who has this pid in the runner's namespace; adopt nobody */
+	__u32 pad;
+	struct mt_census_record record;
+};
+
 struct tracker_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -58,6 +70,15 @@ struct spaces_map {
 	__type(value, struct mt_space);
 };
 
+/* Spaces that somebody clears or ends at this moment: as many as there are CPUs, or a few
+ * more where programs can be preempted. */
+struct endings_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 512);
+	__type(key, __u64);
+	__type(value, __u64); /* since when, CLOCK_MONOTONIC */
+};
+
 struct windows_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -72,6 +93,56 @@ struct losses_map {
 	__type(value, __u64);
 };
 
+struct health_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct mt_health);
+};
+
+/* Never written: too large for the stack, a new census is a copy of it. */
+struct no_census_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct census);
+};
+
+/* LRU, so that one whose runner was killed is forgotten when room is needed. */
+struct censuses_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u32); /* the runner's tgid */
+	__type(value, struct census);
+};
+
+struct guides_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+};
+
+/* No program reads it. */
+struct policies_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct mt_policy);
+};
+
+struct claims_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct mt_claim);
+	__type(value, __u32);
+};
+
+struct events_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1);
+};
+
 /*
  * A record is too large for the stack. One scratch slot per program and not per CPU
  * alone: from 7.0 a handler can be preempted by another one on the same CPU, though
@@ -81,6 +152,10 @@ enum scratch_user {
 	SCRATCH_FORK,
 	SCRATCH_FORK_AGAIN,
 	SCRATCH_NEWTASK,
+	SCRATCH_NEWTASK_STEADY,
+	SCRATCH_EXIT,
+	SCRATCH_EXIT_AGAIN,
+	SCRATCH_EXIT_STEADY,
 	SCRATCH_EMPTY, /* never written */
 	SCRATCH_USERS,
 };
@@ -97,11 +172,26 @@ extern struct totals_map mt_totals SEC(".maps");
 extern struct processes_map mt_processes SEC(".maps");
 extern struct zombies_map mt_zombies SEC(".maps");
 extern struct spaces_map mt_spaces SEC(".maps");
+extern struct endings_map mt_endings SEC(".maps");
 extern struct windows_map mt_windows SEC(".maps");
 extern struct losses_map mt_losses SEC(".maps");
+extern struct guides_map mt_guides SEC(".maps");
+extern struct policies_map mt_policies SEC(".maps");
+extern struct claims_map mt_claims SEC(".maps");
+extern struct events_map mt_events SEC(".maps");
 extern struct scratch_map mt_scratch SEC(".maps");
+extern struct censuses_map mt_censuses SEC(".maps");
+extern struct no_census_map mt_no_census SEC(".maps");
+extern struct health_map mt_health SEC(".maps");
 
 extern const volatile __u32 tree_slot_mask; /* tree capacity - 1 */
+
+extern bool stories_are_heard; /* by somebody: only then they are told */
+
+/* How many address spaces were ever inserted: raised after each insert, see memory.bpf.c.
+ * On a cache line of its own, as every event reads it. */
+#define CACHE_LINE 64
+extern __u64 spaces_generation;
 
 static __always_inline void loss_count(__u32 reason)
 {
@@ -111,7 +201,10 @@ static __always_inline void loss_count(__u32 reason)
 		__sync_fetch_and_add(count, 1);
 }
 
+#define SIGKILL 9
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 #define EBUSY 16
+#define EEXIST 17
 #define EDEADLK 35
 #define ETIMEDOUT 110
 
@@ -124,12 +217,36 @@ static __always_inline bool is_busy(long err)
 	return err == -EBUSY || err == -EDEADLK || err == -ETIMEDOUT;
 }
 
+/* For tests alone: every change of a map is refused, or each handler of a process's life
+ * takes its time (the verifier drops that when it is 0). */
+extern bool fault_refuse;
+extern const volatile __u32 fault_wait_ns;
+
+static __always_inline void fault_wait(void)
+{
+	u64 end_ns = fault_wait_ns ? bpf_ktime_get_ns() + fault_wait_ns : 0;
+
+	for (int i = 0; i < 4096 && end_ns && bpf_ktime_get_ns() < end_ns; i++)
+		;
+}
+
+static __always_inline long map_insert_once(void *map, const void *key, const void *value,
+					    u64 flags)
+{
+	return fault_refuse ? -EBUSY : bpf_map_update_elem(map, key, value, flags);
+}
+
+static __always_inline long map_delete_once(void *map, const void *key)
+{
+	return fault_refuse ? -EBUSY : bpf_map_delete_elem(map, key);
+}
+
 static __always_inline long map_insert(void *map, const void *key, const void *value, u64 flags)
 {
-	long err = bpf_map_update_elem(map, key, value, flags);
+	long err = map_insert_once(map, key, value, flags);
 
 	for (int i = 0; i < 3 && is_busy(err); i++)
-		err = bpf_map_update_elem(map, key, value, flags);
+		err = map_insert_once(map, key, value, flags);
 	if (is_busy(err))
 		loss_count(MT_LOSS_BUSY);
 	return err;
@@ -137,10 +254,10 @@ static __always_inline long map_insert(void *map, const void *key, const void *v
 
 static __always_inline long map_delete(void *map, const void *key)
 {
-	long err = bpf_map_delete_elem(map, key);
+	long err = map_delete_once(map, key);
 
 	for (int i = 0; i < 3 && is_busy(err); i++)
-		err = bpf_map_delete_elem(map, key);
+		err = map_delete_once(map, key);
 	if (is_busy(err))
 		loss_count(MT_LOSS_BUSY);
 	return err;

@@ -3,112 +3,111 @@
  * Exact reading: iterators that a reader runs over the tracker's own maps. A reader adds,
  * per address space, the space's record and what the threads of its processes keep back.
  *
- * They write nothing but their records (and drop zombies that were reaped), so any number of
- * readers may run them at once. A peak that only an exact reading shows is handed back by
- * user space, through peak_raise.
+ * They write nothing but their records (and bury zombies that were freed, with their cpu time,
+ * as whoever comes first does), so any number of readers may run them at once. A peak that only
+ * an exact reading shows is handed back by user space, through peak_raise.
  */
-#include "trees.bpf.h"
+#include "threads.bpf.h"
+#include "zombies.bpf.h"
 
-#define EXIT_DEAD 0x10 /* include/linux/sched.h, the same in all kernels so far */
+static __always_inline bool space_is_same(const struct mt_space *space, u64 mm)
+{
+	struct mt_space *again = bpf_map_lookup_elem(&mt_spaces, &mm);
+
+	return again && again->owner_tgid == space->owner_tgid &&
+	       again->owner_start_boot_ns == space->owner_start_boot_ns;
+}
+
+/* Writes a space, or nothing but zeroes (with `always`) when it ended meanwhile: its mm may
+ * have been recycled while it was read. */
+static __always_inline void space_write(struct seq_file *seq, u64 mm, const struct mt_space *space,
+					bool always)
+{
+	struct mt_space_record record = {};
+
+	if (space) {
+		record.mm = mm;
+		__builtin_memcpy(&record.space, space, sizeof(record.space));
+		/* In its teardown it counts nothing any more, and inherits nothing either. */
+		if (BPF_CORE_READ((struct mm_struct *)mm, mm_users.counter)) {
+			counters_exact(mm, record.exact);
+			record.vmem = BPF_CORE_READ((struct mm_struct *)mm, total_vm) << page_shift;
+		}
+		if (!space_is_same(&record.space, mm))
+			record.mm = 0;
+	}
+	if (record.mm || always)
+		bpf_seq_write(seq, &record, sizeof(record));
+}
 
 SEC("iter/bpf_map_elem")
 int snapshot_spaces(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct mt_space_record record = {};
-	struct mt_space *space = ctx->value, *again;
+	struct mt_space *space = ctx->value;
 	u64 *key = ctx->key;
-	u64 mm;
 
-	if (!key || !space)
-		return 0;
-	mm = *key;
-	record.mm = mm;
-	__builtin_memcpy(&record.space, space, sizeof(record.space));
-	/* In its teardown it counts nothing any more, and inherits nothing either. */
-	if (BPF_CORE_READ((struct mm_struct *)mm, mm_users.counter))
-		counters_exact(mm, record.exact);
-	/* Still there and the same, so the mm was not recycled while it was read. */
-	again = bpf_map_lookup_elem(&mt_spaces, &mm);
-	if (!again || again->owner_tgid != record.space.owner_tgid ||
-	    again->owner_start_boot_ns != record.space.owner_start_boot_ns)
-		return 0;
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	if (key && space)
+		space_write(ctx->meta->seq, *key, space, false);
 	return 0;
 }
 
-static __always_inline void thread_kept_back(struct task_struct *task, s64 sum[MT_KINDS])
+static __always_inline void threads_record(struct task_struct *leader,
+					   struct mt_process_record *record)
 {
-	struct task_struct___pre62 *old = (void *)task;
-	int count[MT_KINDS] = {};
+	struct threads threads;
 
-	bpf_probe_read_kernel(count, sizeof(count),
-			      __builtin_preserve_access_index(&old->rss_stat.count));
-	for (int kind = 0; kind < MT_KINDS; kind++)
-		sum[kind] += (s64)count[kind] << page_shift;
+	threads_read(leader, &threads);
+	record->cpu_ns = threads.cpu_ns;
+	record->ended_cpu_ns = threads.ended_cpu_ns;
+	record->threads = threads.count;
+	record->threads_read = threads.read;
+	__builtin_memcpy(record->kept_back, threads.kept_back, sizeof(record->kept_back));
 }
 
-/* What the threads of a group keep back, before 6.2: a walk along signal->thread_head. */
-static __always_inline void process_kept_back(struct task_struct *leader,
-					      struct mt_process_record *record)
+/* Whether `leader` is that process still: it may have left while it was read. */
+static __always_inline bool is_leader(struct task_struct *leader, __u32 tgid, u64 start_boot_ns)
 {
-	struct signal_struct *signal = BPF_CORE_READ(leader, signal);
-	void *head = __builtin_preserve_access_index(&signal->thread_head);
-	struct list_head *node = BPF_CORE_READ(signal, thread_head.next);
-	u64 offset = bpf_core_field_offset(struct task_struct, thread_node);
+	return BPF_CORE_READ(leader, pid) == tgid &&
+	       BPF_CORE_READ(leader, start_boottime) == start_boot_ns;
+}
 
-	for (int i = 0; i < THREADS_WALK_MAX && node && (void *)node != head; i++) {
-		thread_kept_back((void *)((u64)node - offset), record->kept_back);
-		record->threads_read++;
-		if (bpf_probe_read_kernel(&node, sizeof(node), &node->next))
-			break;
+static __always_inline void process_write(struct seq_file *seq, __u32 tgid, u64 mm,
+					  const struct mt_process *process)
+{
+	struct mt_process_record record = {};
+	struct task_struct *leader = (void *)process->leader;
+
+	record.tgid = tgid;
+	record.mm = mm;
+	record.start_boot_ns = process->start_boot_ns;
+	record.execed_boot_ns = process->execed_boot_ns;
+	record.tree = process->tree;
+	record.born_ppid = process->born_ppid;
+	if (is_leader(leader, record.tgid, record.start_boot_ns)) {
+		record.leader_known = 1;
+		record.pid = pid_here(leader);
+		record.ppid = BPF_CORE_READ(leader, real_parent, tgid);
+		record.task_state = task_state_bits(leader);
+		BPF_CORE_READ_STR_INTO(&record.comm, leader, comm);
+		threads_record(leader, &record);
 	}
+	bpf_seq_write(seq, &record, sizeof(record));
 }
 
 SEC("iter/bpf_map_elem")
 int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct mt_process_record record = {};
 	struct mt_process *process = ctx->value;
-	struct task_struct *leader;
 	__u32 *key = ctx->key;
+	u64 mm;
 
 	if (!key || !process)
 		return 0;
-	record.tgid = *key;
-	record.mm = process->mm;
-	record.start_boot_ns = process->start_boot_ns;
-	record.execed_boot_ns = process->execed_boot_ns;
-	record.tree = process->tree;
-	record.born_ppid = process->born_ppid;
-	leader = (void *)process->leader;
-	if (BPF_CORE_READ(leader, pid) == record.tgid &&
-	    BPF_CORE_READ(leader, start_boottime) == record.start_boot_ns) {
-		record.leader_known = 1;
-		record.ppid = BPF_CORE_READ(leader, real_parent, tgid);
-		record.threads = BPF_CORE_READ(leader, signal, nr_threads);
-		record.task_state = task_state_bits(leader);
-		BPF_CORE_READ_STR_INTO(&record.comm, leader, comm);
-		if (threads_keep_remainders())
-			process_kept_back(leader, &record);
-		else
-			record.threads_read = record.threads;
-	}
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	mm = process->mm;
+	/* One struct mt_member_record, in two pieces for the sake of the stack. */
+	process_write(ctx->meta->seq, *key, mm, process);
+	space_write(ctx->meta->seq, mm, bpf_map_lookup_elem(&mt_spaces, &mm), true);
 	return 0;
-}
-
-/*
- * release_task() leaves EXIT_DEAD in a task, and that stays in its memory until another
- * task takes it: a reaped one is told from a zombie even after it was freed. The leader
- * is dead before its last threads are; then its state is not yet final.
- */
-static __always_inline bool is_reaped(__u32 tgid, const struct mt_zombie *zombie)
-{
-	struct task_struct *leader = (void *)zombie->leader;
-
-	return BPF_CORE_READ(leader, tgid) != tgid ||
-	       BPF_CORE_READ(leader, start_boottime) != zombie->start_boot_ns ||
-	       BPF_CORE_READ(leader, exit_state) & EXIT_DEAD;
 }
 
 SEC("iter/bpf_map_elem")
@@ -123,15 +122,16 @@ int snapshot_zombies(struct bpf_iter__bpf_map_elem *ctx)
 	tgid = *key;
 	record.tgid = tgid;
 	__builtin_memcpy(&record.zombie, zombie, sizeof(record.zombie));
-	if (is_reaped(tgid, &record.zombie)) {
-		map_delete(&mt_zombies, &tgid);
-		return 0;
-	}
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	record.reaped = zombie_is_reaped((void *)record.zombie.leader);
+	record.cpu_ns = zombie_cpu(&record.zombie, tgid);
+	if (zombie_is_freed(&record.zombie, tgid))
+		zombie_forget(tgid, &record.zombie);
+	else
+		bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
 
-/* For groups beyond the bounded walk, before 6.2: every thread of the tracked ones. */
+/* For groups beyond the bounded walk: every thread of the tracked ones. */
 SEC("iter/task")
 int snapshot_threads(struct bpf_iter__task *ctx)
 {
@@ -143,8 +143,63 @@ int snapshot_threads(struct bpf_iter__task *ctx)
 	record.tgid = task->tgid;
 	if (!bpf_map_lookup_elem(&mt_processes, &record.tgid))
 		return 0;
-	thread_kept_back(task, record.kept_back);
+	record.cpu_ns = BPF_CORE_READ(task, se.sum_exec_runtime);
+	if (threads_keep_remainders()) {
+		record.kept_back[MT_FILE] = thread_kept(task, MT_FILE);
+		record.kept_back[MT_ANON] = thread_kept(task, MT_ANON);
+		record.kept_back[MT_SWAP] = thread_kept(task, MT_SWAP);
+		record.kept_back[MT_SHMEM] = thread_kept(task, MT_SHMEM);
+	}
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+/* The folders of one cgroup, the last first; whether the first of its hierarchy was reached. */
+static __always_inline bool cgroup_folders(struct seq_file *seq, struct kernfs_node *folder,
+					   struct mt_cgroup_record *record)
+{
+	for (int level = 0; level < MT_CGROUP_LEVELS; level++) {
+		struct kernfs_node *parent = kernfs_parent(folder);
+
+		if (!parent)
+			return true;
+		__builtin_memset(record->name, 0, sizeof(record->name));
+		bpf_probe_read_kernel_str(record->name, sizeof(record->name),
+					  BPF_CORE_READ(folder, name));
+		record->level = level;
+		bpf_seq_write(seq, record, sizeof(*record));
+		record->level = level + 1;
+		folder = parent;
+	}
+	return !kernfs_parent(folder);
+}
+
+/* The paths of the guides' cgroups. A guide that changed its cgroup meanwhile tells none. */
+SEC("iter/bpf_map_elem")
+int snapshot_cgroups(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct mt_cgroup_record record = {};
+	struct mt_process *process;
+	struct task_struct *leader;
+	__u32 *tgid = ctx->value;
+	struct css_set *set;
+	u64 start_boot_ns;
+
+	if (!tgid)
+		return 0;
+	record.tgid = *tgid;
+	process = bpf_map_lookup_elem(&mt_processes, &record.tgid);
+	if (!process)
+		return 0;
+	leader = (void *)process->leader;
+	start_boot_ns = process->start_boot_ns;
+	set = BPF_CORE_READ(leader, cgroups);
+	if (!is_leader(leader, record.tgid, start_boot_ns))
+		return 0;
+	record.end = cgroup_folders(ctx->meta->seq, cgroup_folder(set), &record) ? MT_CGROUP_WHOLE
+										 : MT_CGROUP_CUT;
+	if (BPF_CORE_READ(leader, cgroups) == set && is_leader(leader, record.tgid, start_boot_ns))
+		bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
 

@@ -3,35 +3,63 @@
 #include "charge.h"
 #include "spaces.bpf.h"
 
-static __always_inline void ratchet_turn(struct mt_space *space, __u32 kind, s64 exact)
+#define ENDING_MAX_NS (1000ULL * 1000 * 1000)
+
+/* How far it turned. */
+static __always_inline s64 ratchet_turn(struct mt_space *space, __u32 kind, s64 exact)
 {
-	s64 turned = charge_ratchet(space->inherited[kind & 3], exact);
+	u64 deadline = *(volatile u64 *)&space->deadline;
+	s64 turned = deadline ? charge_ratchet(space->inherited[kind & 3], exact) : 0;
 
 	if (turned) {
 		__sync_fetch_and_add(&space->inherited[kind & 3], turned);
-		tree_exempt(space->tree, space->deadline, kind, turned);
+		tree_exempt(space->tree, deadline, kind, turned);
 	}
+	return turned;
 }
 
 /*
  * Against the exact value: a remainder that a CPU keeps back must not eat from the
- * exemption.
+ * exemption. One whose time is over is forgotten, so that a child which holds on to little
+ * does not come here for ever; the clock is read only where the look was in vain.
  */
 __weak int space_ratchet(u64 mm, __u32 kind)
 {
 	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
 
-	if (space)
-		ratchet_turn(space, kind, counter_exact(mm, kind & 3));
+	if (!space || ratchet_turn(space, kind, counter_exact(mm, kind & 3)))
+		return 0;
+	if (!charge_window_open(space->deadline, bpf_ktime_get_ns()))
+		space->deadline = 0;
 	return 0;
 }
 
-__weak int space_clear(u64 mm)
+/*
+ * Two that uncharge one space at once (a teardown, and a census that met its process in the
+ * middle of an exit) would each take the same from the total, and the entry goes before the
+ * next event could correct it. So who clears or ends it claims it for the while.
+ */
+static __always_inline bool space_claim(u64 mm)
 {
-	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
+	u64 now_ns = bpf_ktime_get_ns(), *since_ns;
 
-	if (!space)
-		return 0;
+	if (!map_insert(&mt_endings, &mm, &now_ns, BPF_NOEXIST))
+		return true;
+	/* Its release may have failed: nobody takes so long. */
+	since_ns = bpf_map_lookup_elem(&mt_endings, &mm);
+	if (!since_ns || now_ns < *since_ns + ENDING_MAX_NS)
+		return false;
+	*since_ns = now_ns;
+	return true;
+}
+
+static __always_inline void space_release(u64 mm)
+{
+	map_delete(&mt_endings, &mm);
+}
+
+static __always_inline void space_uncharge(struct mt_space *space)
+{
 	for (__u32 kind = 0; kind < MT_KINDS; kind++) {
 		s64 moved = -space->seen[kind];
 
@@ -41,54 +69,82 @@ __weak int space_clear(u64 mm)
 		}
 		ratchet_turn(space, kind, 0);
 	}
+	tree_edges(space->tree, 0, 0);
+}
+
+/* Looked up only under the claim: the entry may have gone before. */
+__weak int space_clear(u64 mm)
+{
+	struct mt_space *space;
+
+	if (!space_claim(mm))
+		return 0;
+	space = bpf_map_lookup_elem(&mt_spaces, &mm);
+	if (space)
+		space_uncharge(space);
+	space_release(mm);
 	return 0;
 }
 
 __weak int space_end(u64 mm)
 {
-	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
-	__u32 tree;
+	struct mt_space *space;
+	__u32 tree = 0;
 
-	if (!space)
+	if (!space_claim(mm))
 		return 0;
-	tree = space->tree;
-	space_clear(mm);
-	if (!map_delete(&mt_spaces, &mm))
+	space = bpf_map_lookup_elem(&mt_spaces, &mm);
+	if (space) {
+		tree = space->tree;
+		space_uncharge(space);
+	}
+	if (space && !map_delete(&mt_spaces, &mm))
 		tree_hold(tree, -1, 0);
+	space_release(mm);
 	return 0;
 }
 
-__weak int space_drain(u64 mm)
+static __always_inline bool is_empty(u64 mm)
 {
 	s64 left[MT_KINDS];
 
+	counters_exact(mm, left);
+	return !(left[MT_FILE] | left[MT_ANON] | left[MT_SWAP] | left[MT_SHMEM]);
+}
+
+/* Looks again after clearing: who came with the end meanwhile has found it claimed. */
+__weak int space_drain(u64 mm)
+{
 	if (!bpf_map_lookup_elem(&mt_spaces, &mm))
 		return 0;
-	counters_exact(mm, left);
-	if (left[MT_FILE] || left[MT_ANON] || left[MT_SWAP] || left[MT_SHMEM])
-		return space_clear(mm);
+	if (!is_empty(mm)) {
+		space_clear(mm);
+		if (!is_empty(mm))
+			return 0;
+	}
 	return space_end(mm);
 }
 
-static __always_inline bool space_is_of(const struct mt_space *space, __u32 tgid, u64 start_boot_ns)
-{
-	return space->owner_tgid == tgid && space->owner_start_boot_ns == start_boot_ns;
-}
-
-__weak int space_end_empty(u64 mm, __u32 tgid, u64 start_boot_ns)
+__weak int space_end_of(u64 mm, __u32 tgid, u64 start_boot_ns)
 {
 	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
 
 	if (!space || !space_is_of(space, tgid, start_boot_ns))
 		return 0;
-	if (BPF_CORE_READ((struct mm_struct *)mm, map_count))
-		return 0;
 	return space_end(mm);
 }
 
-/* What a forked child shares copy-on-write, and until when that is exempt. */
-static __always_inline void space_inherit(struct mt_space *child, u64 parent_mm,
-					  const s64 now[MT_KINDS])
+__weak int space_end_empty(u64 mm, __u32 tgid, u64 start_boot_ns)
+{
+	if (BPF_CORE_READ((struct mm_struct *)mm, map_count))
+		return 0;
+	return space_end_of(mm, tgid, start_boot_ns);
+}
+
+/* What a forked child shares copy-on-write, and until when that is exempt. `now` is the caller's
+ * room, for the sake of the stack. */
+static __always_inline void space_inherit(struct mt_space *child, u64 mm, u64 parent_mm,
+					  s64 now[MT_KINDS])
 {
 	struct mt_space *parent = bpf_map_lookup_elem(&mt_spaces, &parent_mm);
 	u64 now_ns = bpf_ktime_get_ns();
@@ -98,9 +154,23 @@ static __always_inline void space_inherit(struct mt_space *child, u64 parent_mm,
 			       : charge_deadline(now_ns, tree_window_ns(child->tree));
 	if (!child->deadline)
 		return;
+	counters_exact(mm, now);
 	for (__u32 kind = 0; kind < MT_KINDS; kind++)
 		child->inherited[kind] = charge_inherit(now[kind],
 							parent ? parent->inherited[kind] : 0, open);
+}
+
+/* The one insert into mt_spaces. Who remembers that this mm is not there learns of it only
+ * by the generation, so that is raised after. */
+static __always_inline void space_insert(u64 mm, const struct mt_space *fresh)
+{
+	if (map_insert(&mt_spaces, &mm, fresh, BPF_NOEXIST))
+		return;
+	__sync_fetch_and_add(&spaces_generation, 1);
+	tree_hold(fresh->tree, 1, 0);
+	for (__u32 kind = 0; kind < MT_KINDS; kind++)
+		if (fresh->inherited[kind])
+			tree_exempt(fresh->tree, fresh->deadline, kind, fresh->inherited[kind]);
 }
 
 __weak int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32 tree)
@@ -118,24 +188,21 @@ __weak int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32
 		space_end(mm);
 		space = NULL;
 	}
-	counters_exact(mm, now);
 	if (!space) {
 		if (parent_mm)
-			space_inherit(&fresh, parent_mm, now);
-		if (!map_insert(&mt_spaces, &mm, &fresh, BPF_NOEXIST)) {
-			tree_hold(tree, 1, 0);
-			for (__u32 kind = 0; kind < MT_KINDS; kind++)
-				if (fresh.inherited[kind])
-					tree_exempt(tree, fresh.deadline, kind,
-						    fresh.inherited[kind]);
-		}
+			space_inherit(&fresh, mm, parent_mm, now);
+		space_insert(mm, &fresh);
 		space = bpf_map_lookup_elem(&mt_spaces, &mm);
 	}
 	if (!space) {
 		loss_count(MT_LOSS_SPACES_FULL);
 		return 0;
 	}
+	/* Read after the insert: what moved before it told nobody. */
+	counters_exact(mm, now);
 	for (__u32 kind = 0; kind < MT_KINDS; kind++)
 		space_settle(space, mm, kind, now[kind]);
+	/* What was found on the way is not kept, for the sake of the stack. */
+	tree_edges(tree, 0, 0);
 	return 0;
 }

@@ -50,13 +50,20 @@ CHARGE_INLINE __s64 charge_ratchet(__s64 inherited, __s64 now)
 	return inherited > now ? now - inherited : 0;
 }
 
-/* The part of four kinds that a metric counts. */
+/* All bits when a metric counts the kind, else none. */
+CHARGE_INLINE __s64 charge_mask(__u32 metric, __u32 kind)
+{
+	return -(__s64)((metric >> kind) & 1);
+}
+
+/* The part of four kinds that a metric counts. Without branches: the verifier would follow all of
+ * them, in every loop over trees and windows. */
 CHARGE_INLINE __s64 charge_measure(const __s64 bytes[MT_KINDS], __u32 metric)
 {
-	return ((metric >> MT_FILE) & 1 ? bytes[MT_FILE] : 0) +
-	       ((metric >> MT_ANON) & 1 ? bytes[MT_ANON] : 0) +
-	       ((metric >> MT_SWAP) & 1 ? bytes[MT_SWAP] : 0) +
-	       ((metric >> MT_SHMEM) & 1 ? bytes[MT_SHMEM] : 0);
+	return (bytes[MT_FILE] & charge_mask(metric, MT_FILE)) +
+	       (bytes[MT_ANON] & charge_mask(metric, MT_ANON)) +
+	       (bytes[MT_SWAP] & charge_mask(metric, MT_SWAP)) +
+	       (bytes[MT_SHMEM] & charge_mask(metric, MT_SHMEM));
 }
 
 #endif /* MEMTREE_CHARGE_H */

@@ -7,10 +7,11 @@
 #include "charge.h"
 #include "cleanup.h"
 #include "escape.h"
+#include "policy.h"
 #include "talk.h"
 #include "units.h"
 
-static const char *metric_name(uint32_t metric)
+const char *json_metric(uint32_t metric)
 {
 	switch (metric) {
 	case MT_METRIC_RSS:
@@ -24,8 +25,7 @@ static const char *metric_name(uint32_t metric)
 	}
 }
 
-/* Text of any origin; invalid UTF-8 becomes U+FFFD. */
-static json_t *json_text(const char *text, size_t length)
+json_t *json_text(const char *text, size_t length)
 {
 	size_t safe_length;
 	_cleanup_free_ char *safe = escape_utf8(text, length, &safe_length);
@@ -33,7 +33,7 @@ static json_t *json_text(const char *text, size_t length)
 	return safe ? json_stringn(safe, safe_length) : NULL;
 }
 
-static json_t *json_time(int64_t real_ns)
+json_t *json_time(int64_t real_ns)
 {
 	char text[UNITS_TIME_TEXT];
 
@@ -61,15 +61,21 @@ static json_t *json_parent(const struct model *model, const struct tree *tree)
 	return parent ? json_string(parent->name) : json_null();
 }
 
+static json_t *json_cgroup(const struct tree *tree)
+{
+	return tree->cgroup ? json_text(tree->cgroup, strlen(tree->cgroup)) : json_null();
+}
+
 json_t *json_tree(const struct node_tracker *entry, const struct tree *tree)
 {
+	bool has_limit = tree->policy.limit > 0, has_vmem_limit = tree->policy.vmem_limit > 0;
+	bool is_judged = has_limit || has_vmem_limit;
 	char id[NODE_ID_TEXT];
 	json_t *live = json_object();
 	json_t *object = json_pack("{s:s, s:s, s:o, s:n, s:I, s:s}", "name", tree->name, "id",
 				   node_tree_id(tree, id), "parent",
 				   json_parent(&entry->model, tree), "group", "root_pid",
-				   (json_int_t)tree->root_tgid, "state",
-				   tree->holds ? "running" : "ended");
+				   (json_int_t)tree->root_tgid, "state", model_state(tree));
 
 	if (!object || !live)
 		return NULL;
@@ -82,10 +88,22 @@ json_t *json_tree(const struct node_tracker *entry, const struct tree *tree)
 	json_object_set_new(object, "charged", json_integer(tree->charged));
 	json_object_set_new(object, "peak", json_integer(tree->peak));
 	json_object_set_new(object, "peak_at", json_time(tree->peak_real_ns));
-	json_object_set_new(object, "limit", json_null());
-	json_object_set_new(object, "metric", json_string(metric_name(tree->metric)));
+	json_object_set_new(object, "limit",
+			    has_limit ? json_integer((json_int_t)tree->policy.limit) : json_null());
+	json_object_set_new(object, "metric", json_string(json_metric(tree->metric)));
 	json_object_set_new(object, "window_ns", json_integer((json_int_t)tree->window_ns));
-	json_object_set_new(object, "started_at", json_time(tree->registered_real_ns));
+	json_object_set_new(object, "policy",
+			    is_judged ? json_string(rule_name(tree->policy.rule)) : json_null());
+	json_object_set_new(object, "on_limit",
+			    is_judged ? json_string(on_limit_name(tree->policy.on_limit))
+				      : json_null());
+	json_object_set_new(object, "vmem", json_integer(tree->vmem));
+	json_object_set_new(object, "vmem_limit",
+			    has_vmem_limit ? json_integer((json_int_t)tree->policy.vmem_limit)
+					   : json_null());
+	json_object_set_new(object, "cpu_ns", json_integer((json_int_t)tree->cpu_ns));
+	json_object_set_new(object, "started_at", json_time(tree->started_real_ns));
+	json_object_set_new(object, "cgroup", json_cgroup(tree));
 	set_kinds(live, tree->live);
 	json_object_set_new(live, "charged", json_integer(tree->live_charged));
 	json_object_set_new(live, "error_bound", json_integer(tree->error_bound));
@@ -94,15 +112,14 @@ json_t *json_tree(const struct node_tracker *entry, const struct tree *tree)
 }
 
 /* The captured area as a list; the last one may be cut. */
-static void set_args(json_t *object, const struct node_tracker *entry,
-		     const struct process *process)
+static void set_args(json_t *object, const struct tracker *tracker, const struct process *process)
 {
 	struct mt_process record = {};
 	json_t *list = json_array();
 	size_t at = 0;
 
 	if (!process->zombie)
-		snapshot_args(entry->tracker, process->tgid, process->start_boot_ns, &record);
+		snapshot_args(tracker, process->tgid, process->start_boot_ns, &record);
 	while (at < record.args_kept && at < sizeof(record.args)) {
 		size_t length = strnlen(record.args + at, record.args_kept - at);
 
@@ -114,7 +131,8 @@ static void set_args(json_t *object, const struct node_tracker *entry,
 			    json_boolean(record.args_kept < record.args_length));
 }
 
-json_t *json_process(const struct node_tracker *entry, const struct process *process)
+json_t *json_process(const struct tracker *tracker, const struct snapshot *snapshot,
+		     const struct process *process)
 {
 	json_t *object = json_object();
 	char start[24], state[2] = {process->state, '\0'};
@@ -127,36 +145,41 @@ json_t *json_process(const struct node_tracker *entry, const struct process *pro
 	json_object_set_new(object, "start", json_string(start));
 	json_object_set_new(object, "comm",
 			    json_text(process->comm, strnlen(process->comm, MT_COMM_SIZE)));
-	set_args(object, entry, process);
+	set_args(object, tracker, process);
 	json_object_set_new(object, "state", json_string(state));
 	json_object_set_new(object, "threads", json_integer(process->threads));
 	set_kinds(object, process->bytes);
 	json_object_set_new(object, "inherited", json_integer(process->inherited));
-	json_object_set_new(object, "born_at",
-			    json_boot_time(&entry->snapshot, process->start_boot_ns));
-	json_object_set_new(object, "execed_at",
-			    json_boot_time(&entry->snapshot, process->execed_boot_ns));
+	json_object_set_new(object, "vmem", json_integer(process->vmem));
+	json_object_set_new(object, "cpu_ns", json_integer((json_int_t)process->cpu_ns));
+	json_object_set_new(object, "born_at", json_boot_time(snapshot, process->start_boot_ns));
+	json_object_set_new(object, "execed_at", json_boot_time(snapshot, process->execed_boot_ns));
 	json_object_set_new(object, "shared_mm", json_boolean(process->shared_mm));
 	json_object_set_new(object, "orphan", json_boolean(process->orphan));
 	json_object_set_new(object, "zombie", json_boolean(process->zombie));
 	return object;
 }
 
-json_t *json_tracker(const struct node_tracker *entry)
+static json_t *json_losses(const uint64_t losses[MT_LOSSES])
 {
-	json_t *losses = json_object();
+	json_t *object = json_object();
 
 	for (int loss = 0; loss < MT_LOSSES; loss++)
-		json_object_set_new(losses, loss_name((enum mt_loss)loss),
-				    json_integer((json_int_t)entry->model.losses[loss]));
-	return json_pack("{s:i, s:i, s:i, s:o}", "id", (int)entry->tracker->id, "pid",
-			 (int)entry->snapshot.loader_tgid, "process_capacity",
-			 (int)entry->snapshot.process_capacity, "losses", losses);
+		json_object_set_new(object, loss_name((enum mt_loss)loss),
+				    json_integer((json_int_t)losses[loss]));
+	return object;
 }
 
-int json_print(json_t *trees, json_t *trackers)
+json_t *json_tracker(const struct node_tracker *entry)
 {
-	json_t *document = json_pack("{s:o, s:o}", "trees", trees, "trackers", trackers);
+	return json_pack("{s:i, s:i, s:i, s:o, s:o}", "id", (int)entry->tracker->id, "pid",
+			 (int)entry->snapshot.loader_tgid, "process_capacity",
+			 (int)entry->snapshot.process_capacity, "losses",
+			 json_losses(entry->model.losses), "unhealed", json_losses(entry->lost));
+}
+
+int json_document_print(json_t *document)
+{
 	int failed = !document || json_dumpf(document, stdout, JSON_INDENT(2));
 
 	putchar('\n');
@@ -164,4 +187,9 @@ int json_print(json_t *trees, json_t *trackers)
 	if (failed && !ferror(stdout))
 		talk_error(0, "the JSON document cannot be built: out of memory");
 	return failed ? EXIT_FAILED : EXIT_OK;
+}
+
+int json_print(json_t *trees, json_t *trackers)
+{
+	return json_document_print(json_pack("{s:o, s:o}", "trees", trees, "trackers", trackers));
 }

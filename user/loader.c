@@ -21,15 +21,14 @@
 
 #define DEFAULT_PROCESSES 8192
 #define DEFAULT_TREES 64
-#define THREAD_BATCH 65	    /* faults between two flushes, TASK_RSS_EVENTS_THRESH (until 6.1) */
-#define FAULT_AROUND 16	    /* pages that one file fault may map */
-#define PERCPU_BATCH_MIN 32 /* lib/percpu_counter.c: max(32, 2 * online CPUs) */
+#define RING_SIZE 131072 /* more than a thousand edges; a multiple of any page size */
 
 struct loader {
 	struct memtree_bpf *skel;
 	struct kernel_features features;
 	uint32_t process_capacity;
 	uint32_t tree_capacity;
+	const struct loader_options *options; /* while it starts */
 	uint32_t tracker_id;
 };
 
@@ -71,27 +70,78 @@ static int features_read(struct kernel_features *ret_features)
 	return 0;
 }
 
+/* Run by readers, and by who registers or adopts; attached to nothing. */
+static void progs_on_demand(const struct memtree_bpf *skel, struct bpf_program *ret_progs[MT_PROGS])
+{
+	struct bpf_program *const progs[MT_PROGS] = {
+		[MT_PROG_REGISTER] = skel->progs.process_register,
+		[MT_PROG_PEAK_RAISE] = skel->progs.peak_raise,
+		[MT_PROG_TREE_ARM] = skel->progs.tree_arm,
+		[MT_PROG_TREE_WINDOW] = skel->progs.tree_window,
+		[MT_PROG_TREE_DOOM] = skel->progs.tree_doom,
+		[MT_PROG_TREE_NUDGE] = skel->progs.tree_nudge,
+		[MT_PROG_STORIES_HEAR] = skel->progs.stories_hear,
+		[MT_PROG_CENSUS_BEGIN] = skel->progs.census_begin,
+		[MT_PROG_CENSUS_TASKS] = skel->progs.census_tasks,
+		[MT_PROG_CENSUS_PROCESSES] = skel->progs.census_processes,
+		[MT_PROG_CENSUS_SPACES] = skel->progs.census_spaces,
+		[MT_PROG_ARGS_STORE] = skel->progs.args_store,
+		[MT_PROG_MEMBER_FORGET] = skel->progs.member_forget,
+		[MT_PROG_SNAPSHOT_SPACES] = skel->progs.snapshot_spaces,
+		[MT_PROG_SNAPSHOT_PROCESSES] = skel->progs.snapshot_processes,
+		[MT_PROG_SNAPSHOT_ZOMBIES] = skel->progs.snapshot_zombies,
+		[MT_PROG_SNAPSHOT_THREADS] = skel->progs.snapshot_threads,
+		[MT_PROG_SNAPSHOT_CGROUPS] = skel->progs.snapshot_cgroups,
+	};
+
+	memcpy(ret_progs, progs, sizeof(progs));
+}
+
+struct steady {
+	struct bpf_program *prog;
+	struct bpf_link **link;
+};
+
+#define STEADY 4
+
+/* Twins that are not preempted, where the others can be. */
+static void progs_steady(struct memtree_bpf *skel, struct steady ret_steady[STEADY])
+{
+	const struct steady steady[STEADY] = {
+		{skel->progs.steady_created, &skel->links.steady_created},
+		{skel->progs.steady_exec, &skel->links.steady_exec},
+		{skel->progs.steady_exit, &skel->links.steady_exit},
+		{skel->progs.steady_teardown, &skel->links.steady_teardown},
+	};
+
+	memcpy(ret_steady, steady, sizeof(steady));
+}
+
 static void programs_choose(struct loader *loader, bool fexit)
 {
 	const struct kernel_features *features = &loader->features;
 	struct memtree_bpf *skel = loader->skel;
+	struct bpf_program *on_demand[MT_PROGS];
+	struct steady steady[STEADY];
 
+	progs_steady(skel, steady);
+	for (int i = 0; i < STEADY; i++) {
+		bpf_program__set_autoload(steady[i].prog, features->preemptible_handler);
+		bpf_program__set_autoattach(steady[i].prog, false);
+	}
 	bpf_program__set_autoload(skel->progs.teardown_ended, features->exit_mmap_tracepoint);
 	bpf_program__set_autoload(skel->progs.teardown_ended_again, features->exit_mmap_tracepoint);
 	bpf_program__set_autoload(skel->progs.teardown_returned, fexit);
+	bpf_program__set_autoload(skel->progs.oom_killed, features->oom_tracepoint);
 	bpf_program__set_autoload(skel->progs.cpu_offset_learn, features->percpu_counters);
-	bpf_program__set_autoload(skel->progs.snapshot_threads, features->thread_remainders);
-	/* Run on demand, by others too. */
 	bpf_program__set_autoattach(skel->progs.cpu_offset_learn, false);
-	bpf_program__set_autoattach(skel->progs.process_register, false);
-	bpf_program__set_autoattach(skel->progs.peak_raise, false);
-	bpf_program__set_autoattach(skel->progs.snapshot_spaces, false);
-	bpf_program__set_autoattach(skel->progs.snapshot_processes, false);
-	bpf_program__set_autoattach(skel->progs.snapshot_zombies, false);
-	bpf_program__set_autoattach(skel->progs.snapshot_threads, false);
+	progs_on_demand(skel, on_demand);
+	for (int i = 0; i < MT_PROGS; i++)
+		bpf_program__set_autoattach(on_demand[i], false);
 
 	skel->rodata->page_shift = (__u32)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
 	skel->rodata->cpus_possible = (__u32)libbpf_num_possible_cpus();
+	skel->rodata->fault_wait_ns = loader->options->fault_wait_ns;
 	skel->rodata->tree_slot_mask = loader->tree_capacity - 1;
 	skel->rodata->teardown_is_seen = features->exit_mmap_tracepoint || fexit;
 }
@@ -105,6 +155,10 @@ static void maps_size(struct loader *loader)
 	bpf_map__set_max_entries(skel->maps.mt_registry, loader->tree_capacity);
 	bpf_map__set_max_entries(skel->maps.mt_settings, loader->tree_capacity);
 	bpf_map__set_max_entries(skel->maps.mt_totals, loader->tree_capacity);
+	bpf_map__set_max_entries(skel->maps.mt_guides, loader->tree_capacity);
+	bpf_map__set_max_entries(skel->maps.mt_policies, loader->tree_capacity);
+	bpf_map__set_max_entries(skel->maps.mt_claims, loader->tree_capacity * 2);
+	bpf_map__set_max_entries(skel->maps.mt_events, RING_SIZE);
 	bpf_map__set_max_entries(skel->maps.mt_windows, loader->tree_capacity * MT_EPOCHS);
 	bpf_map__set_max_entries(skel->maps.mt_processes, processes);
 	bpf_map__set_max_entries(skel->maps.mt_zombies, processes);
@@ -128,17 +182,22 @@ static int skeleton_load(struct loader *loader, bool fexit)
 	return err;
 }
 
-/* Without a tracepoint at the end of a teardown, a trampoline is tried, then neither. */
+/* Without a tracepoint at the end of a teardown, a trampoline is tried, then neither; some
+ * machines refuse trampolines, and only these, with EPERM. */
 static int programs_load(struct loader *loader)
 {
 	bool fexit = !loader->features.exit_mmap_tracepoint && loader->features.exit_mmap_function;
 	int err = skeleton_load(loader, fexit);
 
-	if (err && err != -EPERM && fexit)
+	if (err && fexit)
 		err = skeleton_load(loader, false);
-	if (err == -EPERM || err == -EACCES)
+	if (err == -EPERM)
 		return talk_error(-EPERM, "loading BPF programs is not permitted: run as root "
 					  "(needs CAP_BPF, CAP_PERFMON and CAP_SYS_ADMIN)");
+	/* Not a matter of permission: the verifier's word for an access that it cannot prove. */
+	if (err == -EACCES)
+		return talk_error(err, "the verifier (or a security module) of this kernel refused "
+				       "the BPF programs; see why with memtree -v");
 	if (err == -EMFILE)
 		return talk_error(err, "too few file descriptors: raise ulimit -n to 64 or more");
 	if (err)
@@ -168,6 +227,23 @@ static int cpu_offsets_learn(struct loader *loader)
 			return talk_error(-EOPNOTSUPP, "CPU %d is beyond the %d that memtree reads",
 					  cpu, cpus);
 	}
+	return 0;
+}
+
+/* These need a mounted tracefs. Without it they are missed, and nothing else. */
+static int programs_attach(struct loader *loader)
+{
+	struct steady steady[STEADY];
+	int err = memtree_bpf__attach(loader->skel);
+
+	if (err)
+		return talk_error(err,
+				  "the BPF programs cannot be attached: %s; see why with "
+				  "memtree -v",
+				  strerror(-err));
+	progs_steady(loader->skel, steady);
+	for (int i = 0; i < STEADY && loader->features.preemptible_handler; i++)
+		*steady[i].link = bpf_program__attach(steady[i].prog);
 	return 0;
 }
 
@@ -201,6 +277,11 @@ static void maps_enter(const struct memtree_bpf *skel, uint32_t *ret_ids)
 		[MT_MAP_SPACES] = skel->maps.mt_spaces,
 		[MT_MAP_WINDOWS] = skel->maps.mt_windows,
 		[MT_MAP_LOSSES] = skel->maps.mt_losses,
+		[MT_MAP_HEALTH] = skel->maps.mt_health,
+		[MT_MAP_GUIDES] = skel->maps.mt_guides,
+		[MT_MAP_POLICIES] = skel->maps.mt_policies,
+		[MT_MAP_CLAIMS] = skel->maps.mt_claims,
+		[MT_MAP_EVENTS] = skel->maps.mt_events,
 	};
 
 	for (int i = 0; i < MT_MAPS; i++)
@@ -209,15 +290,9 @@ static void maps_enter(const struct memtree_bpf *skel, uint32_t *ret_ids)
 
 static void progs_enter(const struct memtree_bpf *skel, uint32_t *ret_ids)
 {
-	const struct bpf_program *progs[MT_PROGS] = {
-		[MT_PROG_REGISTER] = skel->progs.process_register,
-		[MT_PROG_PEAK_RAISE] = skel->progs.peak_raise,
-		[MT_PROG_SNAPSHOT_SPACES] = skel->progs.snapshot_spaces,
-		[MT_PROG_SNAPSHOT_PROCESSES] = skel->progs.snapshot_processes,
-		[MT_PROG_SNAPSHOT_ZOMBIES] = skel->progs.snapshot_zombies,
-		[MT_PROG_SNAPSHOT_THREADS] = skel->progs.snapshot_threads,
-	};
+	struct bpf_program *progs[MT_PROGS];
 
+	progs_on_demand(skel, progs);
 	for (int i = 0; i < MT_PROGS; i++)
 		ret_ids[i] = prog_id(progs[i]);
 }
@@ -238,18 +313,13 @@ static void links_enter(struct loader *loader, uint32_t *ret_ids)
 	}
 }
 
-/* In bytes: how far the live view of one unit (a thread's kinds together, or one kind of
- * one address space) may be off; see KERNEL facts in docs/DESIGN.md. */
+/* The header has 32 bits, which 4K pages exceed from 725 CPUs on. */
 static uint32_t error_bound(const struct kernel_features *features)
 {
-	long page = sysconf(_SC_PAGESIZE);
-	int batch = 2 * get_nprocs();
+	uint64_t bound = kernel_error_bound(features, get_nprocs(), libbpf_num_possible_cpus(),
+					    sysconf(_SC_PAGESIZE));
 
-	if (features->thread_remainders)
-		return (uint32_t)(THREAD_BATCH * FAULT_AROUND * page);
-	if (batch < PERCPU_BATCH_MIN)
-		batch = PERCPU_BATCH_MIN;
-	return (uint32_t)(batch * libbpf_num_possible_cpus() * page);
+	return bound < UINT32_MAX ? (uint32_t)bound : UINT32_MAX;
 }
 
 /* Announces the tracker to readers: written whole, after everything runs. */
@@ -291,12 +361,9 @@ static int loader_prepare(struct loader *loader)
 	err = cpu_offsets_learn(loader);
 	if (err)
 		return err;
-	err = memtree_bpf__attach(loader->skel);
+	err = programs_attach(loader);
 	if (err)
-		return talk_error(err,
-				  "the BPF programs cannot be attached: %s; see why with "
-				  "memtree -v",
-				  strerror(-err));
+		return err;
 	return tracker_announce(loader);
 }
 
@@ -309,7 +376,9 @@ int loader_start(const struct loader_options *options, struct loader **ret_loade
 		return talk_error(-ENOMEM, "out of memory");
 	loader->process_capacity = options->process_capacity ?: DEFAULT_PROCESSES;
 	loader->tree_capacity = power_of_two(options->tree_capacity ?: DEFAULT_TREES);
+	loader->options = options;
 	err = loader_prepare(loader);
+	loader->options = NULL;
 	if (err) {
 		loader_stop(loader);
 		return err;
@@ -321,6 +390,11 @@ int loader_start(const struct loader_options *options, struct loader **ret_loade
 uint32_t loader_tracker_id(const struct loader *loader)
 {
 	return loader->tracker_id;
+}
+
+void loader_refuse(struct loader *loader, bool refuse)
+{
+	loader->skel->bss->fault_refuse = refuse;
 }
 
 void loader_stop(struct loader *loader)

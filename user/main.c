@@ -18,20 +18,20 @@ struct command {
 
 static const struct command commands[] = {
 	{"run", command_run, "run a command as a new tree"},
+	{"add", command_add, "track a running process and its descendants"},
+	{"set", command_set, "change a live tree"},
+	{"rm", command_rm, "stop tracking a tree; its processes run on"},
+	{"kill", command_kill, "end every process of a tree, and report"},
 	{"ps", command_ps, "one line per tree"},
 	{"tree", command_tree, "the processes of a tree, as a tree"},
-	{"add", NULL, NULL},
-	{"set", NULL, NULL},
-	{"rm", NULL, NULL},
-	{"kill", NULL, NULL},
+	{"compare", command_compare, "the live maps against the procfs baseline"},
+	{"explain", command_explain, "every number that people quote for a tree, with its formula"},
+	{"events", command_events, "crossings, warnings, kills and OOM kills; -f as they come"},
+	{"why", command_why, "what was decided about a tree, and on what ground"},
 	{"daemon", NULL, NULL},
-	{"events", NULL, NULL},
-	{"why", NULL, NULL},
-	{"compare", NULL, NULL},
-	{"explain", NULL, NULL},
 	{"groups", NULL, NULL},
 	{"audit", NULL, NULL},
-	{"doctor", NULL, NULL},
+	{"doctor", command_doctor, "what this kernel offers, and whether the trackers are healthy"},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

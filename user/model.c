@@ -7,8 +7,8 @@
 
 #include <uthash.h>
 
+#include "cgroup.h"
 #include "charge.h"
-#include "cleanup.h"
 
 /* Leader's task state bits, include/linux/sched.h; the letters are those of proc(5). */
 #define STATE_INTERRUPTIBLE 0x01
@@ -27,10 +27,11 @@ struct space {
 	UT_hash_handle hh;
 };
 
-/* A process that is alive, to meet it only once. */
-struct living {
+/* A process, to meet it only once. */
+struct known {
 	uint32_t tgid;
 	uint64_t start_boot_ns;
+	struct process *alive; /* NULL: met as a dead one */
 	UT_hash_handle hh;
 };
 
@@ -38,14 +39,28 @@ struct builder {
 	const struct snapshot *snapshot;
 	struct space *space_rows;
 	struct space *spaces; /* table by mm */
-	struct living *living_rows;
-	struct living *living; /* table by tgid */
+	struct known *known_rows;
+	struct known *known; /* table by tgid */
+	size_t known_count;
+	bool hidden; /* some tree has no name: its parent shows for it */
 	struct model model;
 };
 
 int64_t bytes_rss(const int64_t bytes[MT_KINDS])
 {
 	return charge_measure((const __s64 *)bytes, MT_METRIC_RSS);
+}
+
+const char *model_state(const struct tree *tree)
+{
+	if (!tree->holds)
+		return "ended";
+	if (tree->doomed)
+		return "dying";
+	if (tree->disarmed && tree->policy.limit)
+		return "disarmed";
+	return tree->policy.limit && tree->charged > (int64_t)tree->policy.limit ? "over"
+										 : "running";
 }
 
 static int64_t to_real(const struct snapshot *snapshot, uint64_t then, uint64_t now)
@@ -83,6 +98,28 @@ bool model_is_inside(const struct model *model, uint32_t id, uint32_t ancestor)
 	return false;
 }
 
+static bool is_hidden(const struct tree_reading *reading)
+{
+	return !reading->registration.name[0];
+}
+
+/* The tree that shows for `id`: itself, or what a hidden one lies in. */
+static uint32_t tree_shown(const struct builder *builder, uint32_t id)
+{
+	const struct snapshot *snapshot = builder->snapshot;
+
+	for (int depth = 0; depth < MT_DEPTH && builder->hidden; depth++) {
+		size_t i = 0;
+
+		while (i < snapshot->tree_count && snapshot->trees[i].settings.id != id)
+			i++;
+		if (i == snapshot->tree_count || !is_hidden(&snapshot->trees[i]))
+			break;
+		id = snapshot->trees[i].settings.parent;
+	}
+	return id;
+}
+
 static void tree_fill(const struct snapshot *snapshot, const struct tree_reading *reading,
 		      struct tree *tree)
 {
@@ -95,9 +132,16 @@ static void tree_fill(const struct snapshot *snapshot, const struct tree_reading
 	tree->owner_tgid = reading->registration.owner_tgid;
 	tree->metric = reading->settings.metric;
 	tree->window_ns = reading->settings.window_ns;
-	tree->registered_real_ns = to_real(snapshot, reading->registration.registered_boot_ns,
-					   snapshot->boot_ns);
+	tree->policy = reading->policy;
+	tree->doomed = reading->totals.doomed;
+	tree->disarmed = reading->settings.flags & MT_SETTINGS_DISARMED;
+	tree->started_real_ns = to_real(snapshot, reading->registration.started_boot_ns,
+					snapshot->boot_ns);
 	tree->forks = (uint64_t)reading->totals.forks;
+	tree->cpu_ns = reading->totals_after.ended_cpu_ns;
+	tree->cgroup = reading->guide_tgid ? cgroup_path(snapshot->cgroups, snapshot->cgroup_count,
+							 reading->guide_tgid)
+					   : NULL;
 	tree->moved = reading->totals.holds != reading->totals_after.holds ||
 		      memcmp(reading->totals.bytes, reading->totals_after.bytes,
 			     sizeof(reading->totals.bytes)) != 0;
@@ -106,6 +150,16 @@ static void tree_fill(const struct snapshot *snapshot, const struct tree_reading
 	tree->peak_real_ns = to_real(snapshot, reading->totals.peak_mono_ns, snapshot->mono_ns);
 	for (int kind = 0; kind < MT_KINDS; kind++)
 		tree->live[kind] = charge_clamp(reading->totals.bytes[kind]);
+}
+
+/* A tree and every tree around it; returns how many. */
+static int trees_around(struct model *model, uint32_t id, struct tree *ret_trees[MT_DEPTH])
+{
+	int count = 0;
+
+	while (id && count < MT_DEPTH && (ret_trees[count] = tree_row(model, id)))
+		id = ret_trees[count++]->parent;
+	return count;
 }
 
 static int by_id(const void *a, const void *b)
@@ -124,9 +178,17 @@ static int trees_fill(struct builder *builder)
 	if (!model->trees)
 		return -ENOMEM;
 	for (size_t i = 0; i < snapshot->tree_count; i++)
-		if (!tree_row(model, snapshot->trees[i].settings.id))
-			tree_fill(snapshot, &snapshot->trees[i],
-				  &model->trees[model->tree_count++]);
+		builder->hidden |= is_hidden(&snapshot->trees[i]);
+	for (size_t i = 0; i < snapshot->tree_count; i++) {
+		struct tree *tree = &model->trees[model->tree_count];
+
+		if (is_hidden(&snapshot->trees[i]) ||
+		    tree_row(model, snapshot->trees[i].settings.id))
+			continue;
+		tree_fill(snapshot, &snapshot->trees[i], tree);
+		tree->parent = tree_shown(builder, tree->parent);
+		model->tree_count++;
+	}
 	qsort(model->trees, model->tree_count, sizeof(*model->trees), by_id);
 	return 0;
 }
@@ -160,21 +222,27 @@ static struct space *space_find(struct builder *builder, uint64_t mm)
 	return space;
 }
 
-/* Adds what the threads of one process keep back; true when all of them were read. */
-static bool remainders_add(const struct snapshot *snapshot, const struct mt_process_record *record,
-			   int64_t *bytes)
+/* Adds what the threads of one process have: cpu time, and what they keep back. True when
+ * all of them were read. */
+static bool threads_add(const struct snapshot *snapshot, const struct mt_process_record *record,
+			uint64_t *cpu_ns, int64_t *bytes)
 {
 	bool whole = record->threads_read >= record->threads;
 
+	*cpu_ns += record->ended_cpu_ns;
 	if (whole || !snapshot->thread_count) {
+		*cpu_ns += record->cpu_ns;
 		for (int kind = 0; kind < MT_KINDS; kind++)
 			bytes[kind] += record->kept_back[kind];
 		return whole;
 	}
-	for (size_t i = 0; i < snapshot->thread_count; i++)
-		if (snapshot->threads[i].tgid == record->tgid)
-			for (int kind = 0; kind < MT_KINDS; kind++)
-				bytes[kind] += snapshot->threads[i].kept_back[kind];
+	for (size_t i = 0; i < snapshot->thread_count; i++) {
+		if (snapshot->threads[i].tgid != record->tgid)
+			continue;
+		*cpu_ns += snapshot->threads[i].cpu_ns;
+		for (int kind = 0; kind < MT_KINDS; kind++)
+			bytes[kind] += snapshot->threads[i].kept_back[kind];
+	}
 	return true;
 }
 
@@ -195,10 +263,12 @@ static void process_fill(struct builder *builder, const struct mt_process_record
 			 struct process *process)
 {
 	struct space *space = space_find(builder, record->mm);
+	int64_t nowhere[MT_KINDS] = {};
 
 	process->tgid = record->tgid;
 	process->ppid = record->ppid;
-	process->tree = record->tree;
+	process->pid = record->pid;
+	process->tree = tree_shown(builder, record->tree);
 	process->start_boot_ns = record->start_boot_ns;
 	process->execed_boot_ns = record->execed_boot_ns;
 	process->threads = record->threads;
@@ -208,67 +278,103 @@ static void process_fill(struct builder *builder, const struct mt_process_record
 	process->inexact = !record->leader_known;
 	/* A parent that died leaves its children to a reaper. */
 	process->orphan = record->leader_known && record->ppid != record->born_ppid;
-	if (space) {
+	if (space)
 		space->sharers++;
-		if (!remainders_add(builder->snapshot, record, space->bytes))
-			process->inexact = true;
-	}
+	if (!threads_add(builder->snapshot, record, &process->cpu_ns,
+			 space ? space->bytes : nowhere))
+		process->inexact = true;
 }
 
-static void zombie_fill(const struct mt_zombie_record *reading, struct process *process)
+static void zombie_fill(const struct builder *builder, const struct mt_zombie_record *reading,
+			struct process *process)
 {
 	process->tgid = reading->tgid;
 	process->ppid = reading->zombie.ppid;
-	process->tree = reading->zombie.tree;
+	process->tree = tree_shown(builder, reading->zombie.tree);
 	process->start_boot_ns = reading->zombie.start_boot_ns;
 	process->execed_boot_ns = reading->zombie.execed_boot_ns;
+	process->cpu_ns = reading->cpu_ns;
 	process->state = 'Z';
 	memcpy(process->comm, reading->zombie.comm, sizeof(process->comm));
 	process->zombie = true;
 }
 
-/* False when it was met before: the iterator comes back to a bucket that changed. */
-static bool living_add(struct builder *builder, uint32_t tgid, uint64_t start_boot_ns,
-		       struct living *row)
+/* What it was met as before: the iterator comes back to a bucket that changed. Else NULL,
+ * and it is known from now on. */
+static struct known *known_meet(struct builder *builder, uint32_t tgid, uint64_t start_boot_ns,
+				struct process *alive)
 {
-	struct living *known;
+	struct known *row = &builder->known_rows[builder->known_count], *known;
 
-	HASH_FIND(hh, builder->living, &tgid, sizeof(tgid), known);
+	HASH_FIND(hh, builder->known, &tgid, sizeof(tgid), known);
 	if (known && known->start_boot_ns == start_boot_ns)
-		return false;
+		return known;
 	if (known)
-		return true; /* a pid used again: both are shown */
+		return NULL; /* a pid used again: both are shown */
+	builder->known_count++;
 	row->tgid = tgid;
 	row->start_boot_ns = start_boot_ns;
-	HASH_ADD(hh, builder->living, tgid, sizeof(row->tgid), row);
-	return true;
+	row->alive = alive;
+	HASH_ADD(hh, builder->known, tgid, sizeof(row->tgid), row);
+	return NULL;
+}
+
+/* Reaped but not yet freed: only its cpu time is left of it. */
+static void reaped_count(struct builder *builder, const struct mt_zombie_record *record)
+{
+	struct tree *trees[MT_DEPTH];
+	uint32_t shown = tree_shown(builder, record->zombie.tree);
+	int count = trees_around(&builder->model, shown, trees);
+
+	for (int i = 0; i < count; i++)
+		trees[i]->cpu_ns += record->cpu_ns;
+}
+
+static void living_fill(struct builder *builder)
+{
+	struct model *model = &builder->model;
+
+	for (size_t i = 0; i < builder->snapshot->process_count; i++) {
+		const struct mt_process_record *record = &builder->snapshot->processes[i];
+		struct process *process = &model->processes[model->process_count];
+
+		if (known_meet(builder, record->tgid, record->start_boot_ns, process))
+			continue;
+		process_fill(builder, record, process);
+		model->process_count++;
+	}
+}
+
+/* One whose exit ran between the two readings is in both: alive is what it was, but for
+ * its cpu time, which is told twice. */
+static void zombies_fill(struct builder *builder)
+{
+	struct model *model = &builder->model;
+
+	for (size_t i = 0; i < builder->snapshot->zombie_count; i++) {
+		const struct mt_zombie_record *record = &builder->snapshot->zombies[i];
+		struct known *known = known_meet(builder, record->tgid,
+						 record->zombie.start_boot_ns, NULL);
+
+		if (known && known->alive)
+			known->alive->cpu_ns = record->cpu_ns;
+		else if (!known && record->reaped)
+			reaped_count(builder, record);
+		else if (!known)
+			zombie_fill(builder, record, &model->processes[model->process_count++]);
+	}
 }
 
 static int processes_fill(struct builder *builder)
 {
-	const struct snapshot *snapshot = builder->snapshot;
-	size_t most = snapshot->process_count + snapshot->zombie_count;
-	struct model *model = &builder->model;
+	size_t most = builder->snapshot->process_count + builder->snapshot->zombie_count;
 
-	model->processes = calloc(most + 1, sizeof(*model->processes));
-	builder->living_rows = calloc(most + 1, sizeof(*builder->living_rows));
-	if (!model->processes || !builder->living_rows)
+	builder->model.processes = calloc(most + 1, sizeof(*builder->model.processes));
+	builder->known_rows = calloc(most + 1, sizeof(*builder->known_rows));
+	if (!builder->model.processes || !builder->known_rows)
 		return -ENOMEM;
-	for (size_t i = 0; i < snapshot->process_count; i++) {
-		const struct mt_process_record *record = &snapshot->processes[i];
-
-		if (living_add(builder, record->tgid, record->start_boot_ns,
-			       &builder->living_rows[i]))
-			process_fill(builder, record, &model->processes[model->process_count++]);
-	}
-	/* One whose exit ran between the two readings is in both: alive is what it was. */
-	for (size_t i = 0; i < snapshot->zombie_count; i++) {
-		const struct mt_zombie_record *record = &snapshot->zombies[i];
-
-		if (living_add(builder, record->tgid, record->zombie.start_boot_ns,
-			       &builder->living_rows[snapshot->process_count + i]))
-			zombie_fill(record, &model->processes[model->process_count++]);
-	}
+	living_fill(builder);
+	zombies_fill(builder);
 	return 0;
 }
 
@@ -307,18 +413,40 @@ static void processes_settle(struct builder *builder)
 		memcpy(process->exempt, space->inherited, sizeof(process->exempt));
 		process->inherited = charge_measure((const __s64 *)process->exempt,
 						    tree ? tree->metric : MT_METRIC_RSS);
+		for (int kind = 0; kind < MT_KINDS; kind++)
+			process->live[kind] = charge_clamp(space->record->space.seen[kind]);
+		process->vmem = space->record->vmem;
+		process->payer = tree_shown(builder, space->record->space.tree);
 		process->shared_mm = space->sharers > 1;
 	}
 }
 
-/* A tree and every tree around it; returns how many. */
-static int trees_around(struct model *model, uint32_t id, struct tree *ret_trees[MT_DEPTH])
+/*
+ * What it may still share copy-on-write: to break that changes no counter, so the ratchet is all
+ * that is known, and after its window what is left by now. Pages that were swapped out or in
+ * since have changed their kind.
+ */
+static int64_t space_copied(const struct space *space, uint32_t metric)
 {
-	int count = 0;
+	const __s64 *inherited = space->record->space.inherited;
+	int64_t then = charge_clamp(inherited[MT_ANON]) + charge_clamp(inherited[MT_SWAP]);
+	int64_t now = charge_measure((const __s64 *)space->bytes,
+				     metric & (1U << MT_ANON | 1U << MT_SWAP));
 
-	while (id && count < MT_DEPTH && (ret_trees[count] = tree_row(model, id)))
-		id = ret_trees[count++]->parent;
-	return count;
+	return then < now ? then : now;
+}
+
+static void tree_charge(struct tree *tree, const struct space *space)
+{
+	tree->spaces++;
+	tree->vmem += space->record->vmem;
+	for (int kind = 0; kind < MT_KINDS; kind++) {
+		tree->bytes[kind] += space->bytes[kind];
+		if (tree->largest[kind] < space->bytes[kind])
+			tree->largest[kind] = space->bytes[kind];
+	}
+	tree->inherited += charge_measure((const __s64 *)space->inherited, tree->metric);
+	tree->shareable += space_copied(space, tree->metric);
 }
 
 static void trees_charge(struct builder *builder)
@@ -327,15 +455,11 @@ static void trees_charge(struct builder *builder)
 	struct space *space, *next;
 
 	HASH_ITER(hh, builder->spaces, space, next) {
-		int count = trees_around(&builder->model, space->record->space.tree, trees);
+		uint32_t shown = tree_shown(builder, space->record->space.tree);
+		int count = trees_around(&builder->model, shown, trees);
 
-		for (int i = 0; i < count; i++) {
-			trees[i]->spaces++;
-			for (int kind = 0; kind < MT_KINDS; kind++)
-				trees[i]->bytes[kind] += space->bytes[kind];
-			trees[i]->inherited += charge_measure((const __s64 *)space->inherited,
-							      trees[i]->metric);
-		}
+		for (int i = 0; i < count; i++)
+			tree_charge(trees[i], space);
 	}
 }
 
@@ -355,6 +479,7 @@ static void trees_count(struct builder *builder)
 			trees[j]->zombies += process->zombie;
 			trees[j]->orphans += process->orphan;
 			trees[j]->threads += process->threads;
+			trees[j]->cpu_ns += process->cpu_ns;
 			trees[j]->inexact |= process->inexact;
 		}
 	}
@@ -365,11 +490,28 @@ static int bits(uint32_t mask)
 	return __builtin_popcount(mask);
 }
 
+/*
+ * Files and shared memory beyond what the largest holder has may be the same pages once more.
+ * Never less than what is exempt, which such pages may be as well.
+ */
+static void tree_share(struct tree *tree)
+{
+	const __s64 mapped[MT_KINDS] = {
+		[MT_FILE] = tree->bytes[MT_FILE] - tree->largest[MT_FILE],
+		[MT_SHMEM] = tree->bytes[MT_SHMEM] - tree->largest[MT_SHMEM],
+	};
+
+	tree->shareable += charge_measure(mapped, tree->metric);
+	if (tree->shareable < tree->inherited)
+		tree->shareable = tree->inherited;
+}
+
 static void tree_judge(const struct snapshot *snapshot, struct tree *tree)
 {
 	int64_t unit = snapshot->error_bound_bytes;
 
 	tree->charged = charge_measure((const __s64 *)tree->bytes, tree->metric) - tree->inherited;
+	tree_share(tree);
 	tree->live_charged = charge_clamp(charge_measure((const __s64 *)tree->live, tree->metric) -
 					  tree->inherited);
 	tree->error_bound = snapshot->thread_remainders ? unit * tree->threads
@@ -413,9 +555,9 @@ int model_build(const struct snapshot *snapshot, struct model *ret_model)
 		memcpy(builder.model.losses, snapshot->losses, sizeof(snapshot->losses));
 	}
 	HASH_CLEAR(hh, builder.spaces);
-	HASH_CLEAR(hh, builder.living);
+	HASH_CLEAR(hh, builder.known);
 	free(builder.space_rows);
-	free(builder.living_rows);
+	free(builder.known_rows);
 	if (err) {
 		model_free(&builder.model);
 		return err;
@@ -426,6 +568,8 @@ int model_build(const struct snapshot *snapshot, struct model *ret_model)
 
 void model_free(struct model *model)
 {
+	for (size_t i = 0; i < model->tree_count; i++)
+		free(model->trees[i].cgroup);
 	free(model->trees);
 	free(model->processes);
 	memset(model, 0, sizeof(*model));

@@ -6,15 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "census.h"
 #include "cleanup.h"
+#include "look.h"
 #include "talk.h"
 
 static void node_warn(const struct node_tracker *entry)
 {
 	for (int loss = 0; loss < MT_LOSSES; loss++)
-		if (entry->model.losses[loss])
+		if (entry->lost[loss])
 			talk_note("tracker %u lost %llu events: %s (%u process slots)",
-				  entry->tracker->id, (unsigned long long)entry->model.losses[loss],
+				  entry->tracker->id, (unsigned long long)entry->lost[loss],
 				  loss_name((enum mt_loss)loss), entry->snapshot.process_capacity);
 	for (size_t i = 0; i < entry->model.tree_count; i++)
 		if (entry->model.trees[i].inexact)
@@ -29,6 +31,23 @@ void node_peaks_keep(const struct tracker *tracker, const struct model *model)
 			tracker_peak_raise(tracker, model->trees[i].id, model->trees[i].charged);
 }
 
+/* Healed first, so that what is shown is whole. */
+static int tracker_read(const struct tracker *tracker, struct node_tracker *entry)
+{
+	struct look look;
+	int err = census_heal(tracker);
+
+	if (!err)
+		err = census_losses(tracker, entry->lost);
+	if (!err)
+		err = look_take_cgroups(tracker, &look);
+	if (err)
+		return err;
+	entry->snapshot = look.snapshot;
+	entry->model = look.model;
+	return 0;
+}
+
 /* One tracker that cannot be read does not hide the others. */
 static int trackers_read(struct node *node, struct tracker **trackers, int count)
 {
@@ -39,13 +58,8 @@ static int trackers_read(struct node *node, struct tracker **trackers, int count
 		return -ENOMEM;
 	for (int i = 0; i < count; i++) {
 		struct node_tracker *entry = &node->trackers[node->count];
-		int failed = snapshot_read(trackers[i], &entry->snapshot);
+		int failed = tracker_read(trackers[i], entry);
 
-		if (!failed) {
-			failed = model_build(&entry->snapshot, &entry->model);
-			if (failed)
-				snapshot_free(&entry->snapshot);
-		}
 		if (failed) {
 			err = talk_error(failed, "the maps of tracker %u cannot be read: %s",
 					 trackers[i]->id, strerror(-failed));
@@ -59,9 +73,8 @@ static int trackers_read(struct node *node, struct tracker **trackers, int count
 	return node->count ? 0 : err;
 }
 
-int node_read(struct node *ret_node)
+int node_find(struct tracker ***ret_trackers, int *ret_count)
 {
-	struct node node = {};
 	struct tracker **trackers;
 	int count, foreign;
 	int err = trackers_find(&trackers, &count, &foreign);
@@ -82,6 +95,19 @@ int node_read(struct node *ret_node)
 		talk_error(0, "no tracker is running on this machine: start one with memtree run");
 		return EXIT_NO_TREE;
 	}
+	*ret_trackers = trackers;
+	*ret_count = count;
+	return 0;
+}
+
+int node_read(struct node *ret_node)
+{
+	struct node node = {};
+	struct tracker **trackers;
+	int count, err, status = node_find(&trackers, &count);
+
+	if (status)
+		return status;
 	err = trackers_read(&node, trackers, count);
 	trackers_close(trackers, count);
 	if (err) {
@@ -109,7 +135,7 @@ const char *node_tree_id(const struct tree *tree, char buffer[NODE_ID_TEXT])
 	return buffer;
 }
 
-static bool is_named(const struct tree *tree, const char *name)
+bool node_is_named(const struct tree *tree, const char *name)
 {
 	char id[NODE_ID_TEXT];
 
@@ -131,7 +157,7 @@ int node_find_tree(const struct node *node, const char *name,
 			const struct tree *tree = &entry->model.trees[j];
 			char one[NODE_ID_TEXT], other[NODE_ID_TEXT];
 
-			if (!is_named(tree, name))
+			if (!node_is_named(tree, name))
 				continue;
 			if (found) {
 				talk_error(0, "two trees are named %s: say '#%s' or '#%s'", name,

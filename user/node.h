@@ -10,6 +10,7 @@ struct node_tracker {
 	struct tracker *tracker;
 	struct snapshot snapshot;
 	struct model model;
+	uint64_t lost[MT_LOSSES]; /* what no census could heal */
 };
 
 struct node {
@@ -23,6 +24,12 @@ struct node {
 void node_peaks_keep(const struct tracker *tracker, const struct model *model);
 
 /*
+ * The trackers alone, for trackers_close. What fails is said in one line and returned as an exit
+ * status; 3 when there is none at all.
+ */
+int node_find(struct tracker ***ret_trackers, int *ret_count);
+
+/*
  * Reads everything. What fails is said in one line and returned as an exit status; 3 when
  * there is no tracker at all. Losses and inexact trees are noted on stderr. The caller
  * frees with node_free.
@@ -32,6 +39,9 @@ void node_free(struct node *node);
 
 /* "TRACKER.TREE", unique on this machine; what `#ID` is compared with. */
 const char *node_tree_id(const struct tree *tree, char buffer[NODE_ID_TEXT]);
+
+/* Whether `name` is its name, or its "#ID". */
+bool node_is_named(const struct tree *tree, const char *name);
 
 /*
  * The tree that `name` (or "#ID") names; 0, or an exit status after one line on stderr:

@@ -4,8 +4,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "talk.h"
+
+#define PROGRAM "memtree "
 
 enum {
 	KEY_JSON = 0x2000,
@@ -65,11 +68,30 @@ void options_refuse(const char *command, const char *format, ...)
 	exit(EXIT_USAGE);
 }
 
+void options_refuse_planned(const struct argp_option *table, int key, const char *command)
+{
+	for (const struct argp_option *option = table; option->name; option++)
+		if (option->key == key && option->flags & OPTION_HIDDEN)
+			options_refuse(command, "--%s is not built yet", option->name);
+}
+
+void options_take(const char *command, const char **argument_at, const char *argument)
+{
+	if (*argument_at)
+		options_refuse(command, "unexpected argument '%s'", argument);
+	*argument_at = argument;
+}
+
+const char *options_command(const struct argp_state *state)
+{
+	return state->name + strlen(PROGRAM);
+}
+
 void options_parse(const struct argp *argp, const char *command, int argc, char **argv, void *input)
 {
 	char name[64];
 
-	snprintf(name, sizeof(name), "memtree %s", command);
+	snprintf(name, sizeof(name), PROGRAM "%s", command);
 	argv[0] = name;
 	/* Without argp's own errors, which take two lines, and so without its help. */
 	if (argp_parse(argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS | ARGP_NO_HELP, NULL, input))

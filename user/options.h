@@ -31,6 +31,15 @@ enum { OPTION_PLANNED = 0x1000 };
 void options_parse(const struct argp *argp, const char *command, int argc, char **argv,
 		   void *input);
 
+/* The command whose arguments are being parsed: "run". */
+const char *options_command(const struct argp_state *state);
+
+/* Refuses what OPTION_IS_PLANNED marks in `table`; returns when `key` is none of those. */
+void options_refuse_planned(const struct argp_option *table, int key, const char *command);
+
+/* The one argument that a command takes: a second one is refused. */
+void options_take(const char *command, const char **argument_at, const char *argument);
+
 /* One line and exit status 2. */
 _Noreturn void options_refuse(const char *command, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

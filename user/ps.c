@@ -31,18 +31,19 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 static void row_print(const struct tree *tree, int depth)
 {
-	char size[8][UNITS_SIZE_TEXT], id[NODE_ID_TEXT];
+	char size[9][UNITS_SIZE_TEXT], id[NODE_ID_TEXT], cpu[UNITS_DURATION_TEXT];
 
-	printf("%*s%-*s %-7s %-8s %5u %5u %5u %5u %8s %8s %8s %8s %8s %8s %8s %8s\n", depth * 2, "",
-	       24 - depth * 2, tree->name, node_tree_id(tree, id),
-	       tree->holds ? "running" : "ended", tree->processes, tree->threads, tree->zombies,
-	       tree->orphans, units_format_size(tree->charged, size[0]),
+	printf("%*s%-*s %-7s %-8s %5u %5u %5u %5u %8s %8s %8s %8s %8s %8s %8s %8s %8s %8s\n",
+	       depth * 2, "", 24 - depth * 2, tree->name, node_tree_id(tree, id), model_state(tree),
+	       tree->processes, tree->threads, tree->zombies, tree->orphans,
+	       units_format_size(tree->charged, size[0]),
 	       units_format_size(tree->inherited, size[1]), units_format_size(tree->peak, size[2]),
 	       units_format_size(bytes_rss(tree->bytes), size[3]),
 	       units_format_size(tree->bytes[MT_ANON], size[4]),
 	       units_format_size(tree->bytes[MT_FILE], size[5]),
 	       units_format_size(tree->bytes[MT_SHMEM], size[6]),
-	       units_format_size(tree->bytes[MT_SWAP], size[7]));
+	       units_format_size(tree->bytes[MT_SWAP], size[7]),
+	       units_format_size(tree->vmem, size[8]), units_format_duration(tree->cpu_ns, cpu));
 }
 
 static void children_print(const struct model *model, uint32_t parent, int depth)
@@ -57,9 +58,9 @@ static void children_print(const struct model *model, uint32_t parent, int depth
 
 static int text_print(const struct node *node)
 {
-	printf("%-24s %-7s %-8s %5s %5s %5s %5s %8s %8s %8s %8s %8s %8s %8s %8s\n", "NAME", "ID",
-	       "STATE", "PROC", "THRD", "ZOMB", "ORPH", "CHARGED", "INHERIT", "PEAK", "RSS", "ANON",
-	       "FILE", "SHMEM", "SWAP");
+	printf("%-24s %-7s %-8s %5s %5s %5s %5s %8s %8s %8s %8s %8s %8s %8s %8s %8s %8s\n", "NAME",
+	       "ID", "STATE", "PROC", "THRD", "ZOMB", "ORPH", "CHARGED", "INHERIT", "PEAK", "RSS",
+	       "ANON", "FILE", "SHMEM", "SWAP", "VMEM", "CPU");
 	for (int i = 0; i < node->count; i++)
 		children_print(&node->trackers[i].model, 0, 0);
 	return EXIT_OK;

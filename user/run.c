@@ -16,33 +16,27 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "commands.h"
+#include "follow.h"
+#include "guard.h"
+#include "killing.h"
 #include "launch.h"
 #include "loader.h"
-#include "model.h"
 #include "options.h"
-#include "snapshot.h"
+#include "registry.h"
+#include "request.h"
+#include "summary.h"
 #include "talk.h"
 #include "tracker.h"
-#include "units.h"
-
-/* Members watched at once while the tree outlives its root; any of them is enough. */
-#define WATCHED_MAX 64
-/* Between the last exit and the end of its teardown nothing can be waited for. */
-#define TEARDOWN_RETRY_MS 5
-/* A member that cannot be watched (of another pid namespace) is looked after instead. */
-#define UNWATCHED_RETRY_MS 100
-
-#define DEFAULT_WINDOW_NS 3000000000ULL /* YARN's monitoring interval */
 
 struct options {
 	struct common_options common;
-	struct tree_request request;
-	struct loader_options loader;
+	struct tree_options tree;
 	const char *user;
+	bool kill_rest;
 	char **command;
 };
 
@@ -54,114 +48,41 @@ struct run {
 	uint32_t tree;
 	struct launch launch;
 	int root_status; /* as wait() gives it, once root_exited */
-	bool root_exited, told;
+	bool root_exited;
 	uint64_t started_ns;
 	sigset_t signals_before;
 	int signals;
 	struct event_base *loop;
-	struct event *signal_event, *timer;
-	struct event *watches[WATCHED_MAX];
-	int watched[WATCHED_MAX]; /* their pidfds */
-	int watch_count;
+	struct event *signal_event;
+	struct follow follow;
+	struct guard *guard; /* of a tracker of our own */
+	struct event *rest_timer;
 };
 
-enum {
-	KEY_USER = 0x3000,
-	KEY_CAPACITY,
-};
+#define REST_ROUND_MS 5
+
+enum { KEY_USER = 0x3000, KEY_KILL_REST };
 
 static const struct argp_option table[] = {
-	{"name", 'n', "NAME", 0, "The tree's name (default: COMM-PID)", 0},
-	{"metric", 'm', "METRIC", 0,
-	 "What is charged: rss (default), anon, anon+swap or anon+shmem+swap", 0},
-	{"window", 'w', "TIME", 0,
-	 "How long memory inherited at fork is exempt (default: 3s, at most 16s)", 0},
 	{"user", KEY_USER, "NAME", 0, "Run the command as this user", 0},
-	{"capacity", KEY_CAPACITY, "COUNT", 0, "Process slots of the tracker (default: 8192)", 0},
-	OPTION_IS_PLANNED("limit", 'l', "SIZE"),
-	OPTION_IS_PLANNED("group", 'g', "GROUP"),
-	OPTION_IS_PLANNED("on-limit", OPTION_PLANNED, "ACTION"),
-	OPTION_IS_PLANNED("grace", OPTION_PLANNED + 1, "TIME"),
-	OPTION_IS_PLANNED("hard-factor", OPTION_PLANNED + 2, "FACTOR"),
-	OPTION_IS_PLANNED("kill-scope", OPTION_PLANNED + 3, "SCOPE"),
-	OPTION_IS_PLANNED("warn", OPTION_PLANNED + 4, "SHARE"),
-	OPTION_IS_PLANNED("hook", OPTION_PLANNED + 5, "CMD"),
-	OPTION_IS_PLANNED("hook-timeout", OPTION_PLANNED + 6, "TIME"),
-	OPTION_IS_PLANNED("confirm", OPTION_PLANNED + 7, "HOW"),
-	OPTION_IS_PLANNED("vmem-limit", OPTION_PLANNED + 8, "SIZE"),
-	OPTION_IS_PLANNED("policy", OPTION_PLANNED + 9, "POLICY"),
-	OPTION_IS_PLANNED("dry-run", OPTION_PLANNED + 10, NULL),
-	OPTION_IS_PLANNED("kill-rest", OPTION_PLANNED + 11, NULL),
+	{"kill-rest", KEY_KILL_REST, NULL, 0, "End what remains when the command has ended", 0},
 	{0},
 };
-
-static uint32_t metric_parse(const char *text)
-{
-	static const struct {
-		const char *name;
-		uint32_t metric;
-	} metrics[] = {
-		{"rss", MT_METRIC_RSS},
-		{"anon", 1U << MT_ANON},
-		{"anon+swap", 1U << MT_ANON | 1U << MT_SWAP},
-		{"anon+shmem+swap", 1U << MT_ANON | 1U << MT_SHMEM | 1U << MT_SWAP},
-	};
-
-	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
-		if (!strcmp(text, metrics[i].name))
-			return metrics[i].metric;
-	options_refuse("run", "'%s' is no metric", text);
-}
-
-static void window_parse(const char *text, uint64_t *ret_ns)
-{
-	if (!units_parse_duration(text, ret_ns))
-		options_refuse("run", "'%s' is no duration", text);
-	if (*ret_ns > MT_WINDOW_MAX_NS)
-		options_refuse("run", "a window of %s is too long, 16s is the most", text);
-}
-
-static void name_parse(const char *text, char *ret_name)
-{
-	if (!units_is_name(text))
-		options_refuse("run", "'%.80s' is no name: 1 to 63 of A-Z a-z 0-9 . _ : -", text);
-	strcpy(ret_name, text);
-}
-
-static const char *planned_name(int key)
-{
-	for (const struct argp_option *option = table; option->name; option++)
-		if (option->key == key && option->flags & OPTION_HIDDEN)
-			return option->name;
-	return NULL;
-}
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct options *options = state->input;
 
-	if (planned_name(key))
-		options_refuse("run", "--%s is not built yet", planned_name(key));
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &options->common;
-		return 0;
-	case 'n':
-		name_parse(argument, options->request.name);
-		return 0;
-	case 'm':
-		options->request.metric = metric_parse(argument);
-		return 0;
-	case 'w':
-		window_parse(argument, &options->request.window_ns);
+		state->child_inputs[0] = &options->tree;
+		state->child_inputs[1] = &options->common;
 		return 0;
 	case KEY_USER:
 		options->user = argument;
 		return 0;
-	case KEY_CAPACITY:
-		if (!units_parse_count(argument, &options->loader.process_capacity) ||
-		    !options->loader.process_capacity || options->loader.process_capacity > 4194304)
-			options_refuse("run", "'%s' is no capacity: 1 to 4194304", argument);
+	case KEY_KILL_REST:
+		options->kill_rest = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		options->command = &state->argv[state->next - 1];
@@ -170,28 +91,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-/* COMM-PID, with what a name may not contain replaced. */
-static void name_default(const char *command, pid_t pid, char ret_name[MT_NAME_SIZE])
-{
-	const char *base = strrchr(command, '/');
-
-	snprintf(ret_name, MT_NAME_SIZE, "%.15s-%d", base ? base + 1 : command, (int)pid);
-	for (char *c = ret_name; *c; c++) {
-		char one[] = {*c, '\0'};
-
-		if (!units_is_name(one))
-			*c = '_';
-	}
-}
-
-static uint64_t clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 /* The tracker of the innermost tree that memtree itself runs in, if any. */
@@ -217,13 +116,16 @@ static int tracker_prepare(struct run *run)
 	int err;
 
 	tracker_enclosing(&run->tracker, &run->request.parent);
-	if (run->tracker && run->options->loader.process_capacity)
+	if (run->tracker && run->options->tree.loader.process_capacity)
 		return talk_error(-EINVAL, "--capacity is for a tracker of its own: this runs in a "
 					   "tree that is tracked already");
+	if (run->tracker && run->options->tree.has_max_kills)
+		return talk_error(-EINVAL, "--max-kills is for a tracker of its own: this runs in "
+					   "a tree that is tracked already");
 	if (run->tracker)
 		return 0;
 	run->request.parent = 0;
-	err = loader_start(&run->options->loader, &run->loader);
+	err = loader_start(&run->options->tree.loader, &run->loader);
 	if (err)
 		return err;
 	err = tracker_open(loader_tracker_id(run->loader), &run->tracker);
@@ -235,120 +137,35 @@ static int tracker_prepare(struct run *run)
 
 static int tree_prepare(struct run *run)
 {
-	int err;
+	const char *command = run->options->command[0], *base = strrchr(command, '/');
 
 	if (!run->request.name[0])
-		name_default(run->options->command[0], run->launch.pid, run->request.name);
-	err = tracker_tree_create(run->tracker, &run->request, &run->tree);
-	if (err == -EEXIST)
-		return talk_error(err, "a tree named %s exists already: choose another with -n",
-				  run->request.name);
-	if (err == -ELOOP)
-		return talk_error(err, "trees lie at most %d deep in each other", MT_DEPTH);
-	if (err == -ENOSPC)
-		return talk_error(err, "the tracker has no free tree slot (capacity %u)",
-				  run->tracker->header.tree_capacity);
-	if (err)
-		return talk_error(err, "the tree %s cannot be created: %s", run->request.name,
-				  strerror(-err));
-	return 0;
+		request_name(&run->request, base ? base + 1 : command, run->launch.pid);
+	return request_open(run->tracker, &run->request, &run->tree);
 }
 
-static void watches_drop(struct run *run)
+static void on_rest(evutil_socket_t fd, short what, void *context);
+
+/* Again and again until the tree has ended: a newborn may not have been there before. */
+static void rest_end(struct run *run)
 {
-	for (int i = 0; i < run->watch_count; i++) {
-		event_free(run->watches[i]);
-		close(run->watched[i]);
-	}
-	run->watch_count = 0;
+	const struct timeval pause = {.tv_usec = REST_ROUND_MS * 1000};
+	unsigned int reached, left;
+
+	killing_doom(run->tracker, run->tree);
+	if (killing_round(run->tracker, run->tree, SIGKILL, &reached, &left) || !left)
+		return;
+	if (!run->rest_timer)
+		run->rest_timer = evtimer_new(run->loop, on_rest, run);
+	if (run->rest_timer)
+		event_add(run->rest_timer, &pause);
 }
 
-static void on_member_exit(evutil_socket_t fd, short what, void *context);
-
-static void watch(struct run *run, uint32_t tgid)
-{
-	int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)tgid, 0);
-	struct event *event;
-
-	if (pidfd < 0)
-		return;
-	event = event_new(run->loop, pidfd, EV_READ, on_member_exit, run);
-	if (!event || event_add(event, NULL)) {
-		if (event)
-			event_free(event);
-		close(pidfd);
-		return;
-	}
-	run->watched[run->watch_count] = pidfd;
-	run->watches[run->watch_count++] = event;
-}
-
-/* Watches members, any of whose exits may be the last. */
-static int members_watch(struct run *run, unsigned int *ret_members)
-{
-	struct snapshot snapshot;
-	struct model model;
-	const struct tree *tree;
-	bool watchable;
-	int err = snapshot_read(run->tracker, &snapshot);
-
-	if (err)
-		return err;
-	err = model_build(&snapshot, &model);
-	snapshot_free(&snapshot);
-	if (err)
-		return err;
-	*ret_members = 0;
-	/* Pids in the maps are those of the initial namespace; in another they mean others. */
-	tree = model_find(&model, run->tree);
-	watchable = tree && tree->root_tgid == (uint32_t)run->launch.pid;
-	for (size_t i = 0; i < model.process_count; i++) {
-		const struct process *process = &model.processes[i];
-
-		if (process->zombie || !model_is_inside(&model, process->tree, run->tree))
-			continue;
-		++*ret_members;
-		if (watchable && run->watch_count < WATCHED_MAX)
-			watch(run, process->tgid);
-	}
-	model_free(&model);
-	return 0;
-}
-
-/*
- * After the root's exit: has the tree ended, and if not, whose exit is waited for? Runs
- * again at each exit; a member forked meanwhile is found then, as its parent was watched
- * or is followed by one that is.
- */
-static void tree_follow(struct run *run)
-{
-	struct timeval retry = {.tv_usec = TEARDOWN_RETRY_MS * 1000};
-	unsigned int members = 0;
-
-	watches_drop(run);
-	if (tracker_tree_holds(run->tracker, run->tree) <= 0) {
-		event_base_loopbreak(run->loop);
-		return;
-	}
-	members_watch(run, &members);
-	if (members && !run->told) {
-		run->told = true;
-		talk_note("%s: the command has ended, %u of its processes remain: waiting for "
-			  "them",
-			  run->request.name, members);
-	}
-	if (run->watch_count)
-		return;
-	if (members)
-		retry.tv_usec = UNWATCHED_RETRY_MS * 1000;
-	event_add(run->timer, &retry);
-}
-
-static void on_member_exit(evutil_socket_t fd, short what, void *context)
+static void on_rest(evutil_socket_t fd, short what, void *context)
 {
 	(void)fd;
 	(void)what;
-	tree_follow(context);
+	rest_end(context);
 }
 
 static void root_reap(struct run *run)
@@ -356,7 +173,15 @@ static void root_reap(struct run *run)
 	if (run->root_exited || waitpid(run->launch.pid, &run->root_status, WNOHANG) <= 0)
 		return;
 	run->root_exited = true;
-	tree_follow(run);
+	run->follow.tree = run->tree;
+	run->follow.root = run->launch.pid;
+	follow_look(&run->follow);
+	if (run->follow.members)
+		talk_note("%s: the command has ended, %u of its processes remain: %s",
+			  run->request.name, run->follow.members,
+			  run->options->kill_rest ? "they are ended" : "waiting for them");
+	if (run->follow.members && run->options->kill_rest)
+		rest_end(run);
 }
 
 /*
@@ -430,47 +255,13 @@ static int loop_prepare(struct run *run)
 		return talk_error(-ENOMEM, "the event loop cannot be made");
 	run->signal_event = event_new(run->loop, run->signals, EV_READ | EV_PERSIST, on_signal,
 				      run);
-	run->timer = evtimer_new(run->loop, on_member_exit, run);
-	if (!run->signal_event || !run->timer || event_add(run->signal_event, NULL))
+	if (!run->signal_event || event_add(run->signal_event, NULL) ||
+	    follow_open(&run->follow, run->loop, run->tracker))
 		return talk_error(-ENOMEM, "the event loop cannot be filled");
+	if (run->loader &&
+	    guard_open(run->loop, run->tracker, run->options->tree.max_kills, &run->guard))
+		return talk_error(-ENOMEM, "the ring buffer cannot be read");
 	return 0;
-}
-
-static void losses_tell(const struct run *run)
-{
-	uint64_t losses[MT_LOSSES];
-
-	if (!run->loader || tracker_losses(run->tracker, losses))
-		return;
-	for (int loss = 0; loss < MT_LOSSES; loss++)
-		if (losses[loss])
-			talk_note("%s: lost %llu events: %s (%u process slots, see --capacity)",
-				  run->request.name, (unsigned long long)losses[loss],
-				  loss_name((enum mt_loss)loss),
-				  run->tracker->header.process_capacity);
-}
-
-static void summary_tell(const struct run *run)
-{
-	char peak[UNITS_SIZE_TEXT], when[UNITS_TIME_TEXT];
-	struct snapshot snapshot;
-	struct model model;
-	const struct tree *tree;
-
-	if (talk_level < TALK_VERBOSE || snapshot_read(run->tracker, &snapshot))
-		return;
-	if (!model_build(&snapshot, &model)) {
-		tree = model_find(&model, run->tree);
-		if (tree)
-			talk_detail("%s: ended after %.3f s; peak %s charged at %s; "
-				    "processes %llu, bytes left %lld",
-				    tree->name, (double)(clock_ns() - run->started_ns) / 1e9,
-				    units_format_size(tree->peak, peak),
-				    units_format_time(tree->peak_real_ns, when),
-				    (unsigned long long)tree->forks, (long long)tree->charged);
-		model_free(&model);
-	}
-	snapshot_free(&snapshot);
 }
 
 static int run_status(const struct run *run)
@@ -496,7 +287,7 @@ static int run_tree(struct run *run)
 		err = tree_prepare(run);
 	if (err)
 		return talk_status(err, EXIT_RUN_FAILED);
-	run->started_ns = clock_ns();
+	run->started_ns = clock_ns(CLOCK_MONOTONIC);
 	err = launch_go(&run->launch, run->tree, run->options->command[0]);
 	if (err)
 		return err;
@@ -504,26 +295,28 @@ static int run_tree(struct run *run)
 		talk_error(0, "the event loop failed: %s runs on, untracked", run->request.name);
 		return EXIT_RUN_FAILED;
 	}
-	summary_tell(run);
-	losses_tell(run);
+	summary_tell(run->tracker, run->tree, run->started_ns);
+	if (run->loader)
+		summary_tell_losses(run->tracker, run->request.name);
 	return run_status(run);
 }
 
 static void run_free(struct run *run)
 {
-	watches_drop(run);
+	guard_close(run->guard);
+	if (run->rest_timer)
+		event_free(run->rest_timer);
+	follow_close(&run->follow);
 	if (run->signal_event)
 		event_free(run->signal_event);
-	if (run->timer)
-		event_free(run->timer);
 	if (run->loop)
 		event_base_free(run->loop);
 	if (run->signals >= 0)
 		close(run->signals);
 	launch_free(&run->launch);
 	/* A tree that is left alive keeps its slot; the tracker's next user frees it. */
-	if (run->tree && tracker_tree_holds(run->tracker, run->tree) == 0)
-		tracker_tree_remove(run->tracker, run->tree);
+	if (run->tree && registry_holds(run->tracker, run->tree) == 0)
+		registry_close(run->tracker, run->tree);
 	tracker_close(run->tracker);
 	loader_stop(run->loader);
 	libevent_global_shutdown();
@@ -531,7 +324,8 @@ static void run_free(struct run *run)
 
 int command_run(int argc, char **argv)
 {
-	static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
+	static const struct argp_child children[] = {
+		{&request_options, 0, NULL, 0}, {&options_common, 0, NULL, 0}, {0}};
 	static const struct argp argp = {
 		.options = table,
 		.parser = parse,
@@ -540,7 +334,7 @@ int command_run(int argc, char **argv)
 		.children = children,
 	};
 	struct options options = {
-		.request = {.metric = MT_METRIC_RSS, .window_ns = DEFAULT_WINDOW_NS},
+		.tree = TREE_OPTIONS_DEFAULT,
 	};
 	struct run run = {.options = &options, .signals = -1, .launch = LAUNCH_NONE};
 	int status;
@@ -550,7 +344,7 @@ int command_run(int argc, char **argv)
 		options_refuse("run", "which command?");
 	if (options.common.json)
 		options_refuse("run", "--json is for the reading commands");
-	run.request = options.request;
+	run.request = options.tree.request;
 	status = run_tree(&run);
 	run_free(&run);
 	return status;

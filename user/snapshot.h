@@ -16,7 +16,9 @@
 struct tree_reading {
 	struct mt_registration registration;
 	struct mt_settings settings;
+	struct mt_policy policy;
 	struct mt_totals totals, totals_after; /* before and after everything else was read */
+	uint32_t guide_tgid; /* whose cgroup stands for the tree, 0: nobody was asked */
 };
 
 struct snapshot {
@@ -35,13 +37,17 @@ struct snapshot {
 	struct mt_process_record *processes;
 	struct mt_thread_record *threads; /* only when a group was too large to walk */
 	struct mt_zombie_record *zombies;
-	size_t tree_count, space_count, process_count, thread_count, zombie_count;
+	struct mt_cgroup_record *cgroups; /* only after snapshot_read_cgroups */
+	size_t tree_count, space_count, process_count, thread_count, zombie_count, cgroup_count;
 	uint64_t losses[MT_LOSSES];
 };
 
 /* Negative errno on failure. The caller frees with snapshot_free. */
 int snapshot_read(const struct tracker *tracker, struct snapshot *ret_snapshot);
 void snapshot_free(struct snapshot *snapshot);
+
+/* Adds the cgroups of the trees, as their guides' paths. Negative errno. */
+int snapshot_read_cgroups(const struct tracker *tracker, struct snapshot *snapshot);
 
 /* A process's arguments as captured at its exec; -ENOENT when it is gone. */
 int snapshot_args(const struct tracker *tracker, uint32_t tgid, uint64_t start_boot_ns,

@@ -2,19 +2,20 @@
 #include "tracker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/bpf.h>
 
 #include "cleanup.h"
 
 #define HEADER_MAP_NAME "mt_tracker"
 #define TREES_MAX 65536 /* slots of any tracker that is believed */
+
+static uint64_t calls;
 
 static void fds_clear(int *fds, int count)
 {
@@ -83,6 +84,11 @@ static const struct {
 	[MT_MAP_WINDOWS] = {BPF_MAP_TYPE_HASH, sizeof(struct mt_window_key),
 			    sizeof(struct mt_window), false},
 	[MT_MAP_LOSSES] = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(uint64_t), false},
+	[MT_MAP_HEALTH] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct mt_health), false},
+	[MT_MAP_GUIDES] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(uint32_t), true},
+	[MT_MAP_POLICIES] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct mt_policy), true},
+	[MT_MAP_CLAIMS] = {BPF_MAP_TYPE_LRU_HASH, sizeof(struct mt_claim), 4, false},
+	[MT_MAP_EVENTS] = {BPF_MAP_TYPE_RINGBUF, 0, 0, false},
 };
 
 static int map_open(const struct tracker *tracker, int which, int *ret_fd)
@@ -203,165 +209,94 @@ int tracker_keep(struct tracker *tracker)
 	return 0;
 }
 
-static uint32_t slot_of(const struct tracker *tracker, uint32_t tree)
+bool tracker_is_attached(const struct tracker *tracker)
 {
-	return tree & (tracker->header.tree_capacity - 1);
+	_cleanup_close_ int link = bpf_link_get_fd_by_id(tracker->header.link_ids[0]);
+
+	return link >= 0 || errno != ENOENT;
 }
 
-static bool process_is_alive(uint32_t tgid)
+int tracker_call(const struct tracker *tracker, enum mt_prog prog, const uint64_t *args,
+		 size_t count, uint32_t *ret_answer)
 {
-	return !kill((pid_t)tgid, 0) || errno != ESRCH;
-}
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = args,
+		    .ctx_size_in = (__u32)(count * sizeof(*args)));
 
-/* Whether another tree has the name; frees the slots of ended trees whose memtree was
- * killed. */
-static bool registry_review(struct tracker *tracker, const char *name, uint32_t own)
-{
-	struct mt_registration registration;
-	struct mt_totals totals;
-	bool taken = false;
-
-	for (__u32 slot = 0; slot < tracker->header.tree_capacity; slot++) {
-		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration) ||
-		    bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals) ||
-		    registration.id == own)
-			continue;
-		if (totals.root_tgid && !totals.holds && !process_is_alive(registration.owner_tgid))
-			tracker_tree_remove(tracker, registration.id);
-		else if (!strcmp(registration.name, name))
-			taken = true;
-	}
-	return taken;
-}
-
-static uint64_t clock_boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-/* Claims a free slot for the registration and gives it an id that was never given. */
-static int registry_claim(struct tracker *tracker, struct mt_registration *registration)
-{
-	uint32_t capacity = tracker->header.tree_capacity;
-
-	for (uint32_t i = 1; i <= capacity; i++) {
-		__u32 slot = i & (capacity - 1);
-		struct mt_settings settings;
-
-		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings))
-			return -errno;
-		registration->id = settings.last_id ? settings.last_id + capacity : i;
-		if (!bpf_map_update_elem(tracker->maps[MT_MAP_REGISTRY], &slot, registration,
-					 BPF_NOEXIST))
-			return 0;
-		if (errno != EEXIST)
-			return -errno;
-	}
-	return -ENOSPC;
-}
-
-/* How many trees lie around one, itself included. */
-static int depth_of(const struct tracker *tracker, uint32_t tree)
-{
-	int depth = 0;
-
-	while (tree && depth < MT_DEPTH) {
-		struct mt_settings settings;
-		__u32 slot = slot_of(tracker, tree);
-
-		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings) ||
-		    settings.id != tree)
-			break;
-		depth++;
-		tree = settings.parent;
-	}
-	return depth;
-}
-
-int tracker_tree_create(struct tracker *tracker, const struct tree_request *request,
-			uint32_t *ret_tree)
-{
-	struct mt_registration registration = {
-		.registered_boot_ns = clock_boot_ns(),
-		.owner_tgid = (uint32_t)getpid(),
-	};
-	struct mt_settings settings = {
-		.window_ns = request->window_ns,
-		.parent = request->parent,
-		.metric = request->metric,
-	};
-	struct mt_totals totals = {};
-	__u32 slot;
-	int err;
-
-	memcpy(registration.name, request->name, sizeof(registration.name));
-	if (depth_of(tracker, request->parent) >= MT_DEPTH)
-		return -ELOOP;
-	if (registry_review(tracker, request->name, 0))
-		return -EEXIST;
-	err = registry_claim(tracker, &registration);
-	if (err)
-		return err;
-	/* Another run may have claimed the same name meanwhile: both see it and both yield. */
-	if (registry_review(tracker, request->name, registration.id)) {
-		tracker_tree_remove(tracker, registration.id);
-		return -EEXIST;
-	}
-	slot = slot_of(tracker, registration.id);
-	settings.id = settings.last_id = registration.id;
-	if (bpf_map_update_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals, BPF_ANY) ||
-	    bpf_map_update_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings, BPF_ANY)) {
-		err = -errno;
-		tracker_tree_remove(tracker, registration.id);
-		return err;
-	}
-	*ret_tree = registration.id;
-	return 0;
-}
-
-void tracker_tree_remove(struct tracker *tracker, uint32_t tree)
-{
-	struct mt_registration registration;
-	struct mt_settings closed = {.last_id = tree};
-	struct mt_totals totals = {};
-	__u32 slot = slot_of(tracker, tree);
-
-	/* Somebody else may have freed it, and a new tree may stand there. */
-	if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration) ||
-	    registration.id != tree)
-		return;
-	bpf_map_update_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &closed, BPF_ANY);
-	if (!bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals))
-		for (int i = 0; i < MT_EPOCHS; i++) {
-			struct mt_window_key key = {.epoch = totals.epochs[i], .tree = tree};
-
-			if (key.epoch)
-				bpf_map_delete_elem(tracker->maps[MT_MAP_WINDOWS], &key);
-		}
-	memset(&totals, 0, sizeof(totals));
-	bpf_map_update_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals, BPF_ANY);
-	bpf_map_delete_elem(tracker->maps[MT_MAP_REGISTRY], &slot);
-}
-
-/* The program answers with the tree that the caller is a member of afterwards. */
-static int membership(const struct tracker *tracker, uint32_t join, uint32_t *ret_tree)
-{
-	__u64 args[] = {join};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = args, .ctx_size_in = sizeof(args));
-
-	if (bpf_prog_test_run_opts(tracker->progs[MT_PROG_REGISTER], &options))
+	calls++;
+	if (bpf_prog_test_run_opts(tracker->progs[prog], &options))
 		return -errno;
-	*ret_tree = options.retval;
+	if (ret_answer)
+		*ret_answer = options.retval;
 	return 0;
+}
+
+int tracker_lookup(const struct tracker *tracker, enum mt_map map, const void *key, void *ret_value)
+{
+	calls++;
+	return bpf_map_lookup_elem(tracker->maps[map], key, ret_value) ? -errno : 0;
+}
+
+uint64_t tracker_calls(void)
+{
+	return calls;
+}
+
+/* Everything an iterator writes, as one block of records. */
+static int records_read(int iterator, size_t record_size, void **ret_records, size_t *ret_count)
+{
+	_cleanup_free_ char *records = NULL;
+	size_t used = 0, room = 0;
+	ssize_t got;
+
+	do {
+		if (room - used < 32768) {
+			char *longer = realloc(records, room ? room * 2 : 65536);
+
+			if (!longer)
+				return -ENOMEM;
+			records = longer;
+			room = room ? room * 2 : 65536;
+		}
+		got = read(iterator, records + used, room - used);
+		calls++;
+		if (got < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		if (got > 0)
+			used += (size_t)got;
+	} while (got);
+	if (used % record_size)
+		return -EPROTO;
+	*ret_records = take_pointer(records);
+	*ret_count = used / record_size;
+	return 0;
+}
+
+int tracker_iterate(const struct tracker *tracker, enum mt_prog prog, enum mt_map map,
+		    size_t record_size, void **ret_records, size_t *ret_count)
+{
+	bool tasks = map == MT_MAPS;
+	union bpf_iter_link_info target = {
+		.map = {.map_fd = tasks ? 0 : (__u32)tracker->maps[map]}};
+	LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = tasks ? NULL : &target,
+		    .iter_info_len = tasks ? 0 : sizeof(target));
+	_cleanup_close_ int link = bpf_link_create(tracker->progs[prog], 0, BPF_TRACE_ITER,
+						   &options);
+	_cleanup_close_ int iterator = -1;
+
+	calls += 4; /* to make and to close both */
+	if (link < 0)
+		return -errno;
+	iterator = bpf_iter_create(link);
+	if (iterator < 0)
+		return -errno;
+	return records_read(iterator, record_size, ret_records, ret_count);
 }
 
 int tracker_register_self(const struct tracker *tracker, uint32_t tree)
 {
-	uint32_t joined;
-	int err = membership(tracker, tree, &joined);
+	const uint64_t args[] = {tree};
+	uint32_t joined = 0;
+	int err = tracker_call(tracker, MT_PROG_REGISTER, args, 1, &joined);
 
 	if (err)
 		return err;
@@ -370,28 +305,42 @@ int tracker_register_self(const struct tracker *tracker, uint32_t tree)
 
 uint32_t tracker_tree_of_self(const struct tracker *tracker)
 {
-	uint32_t tree;
+	const uint64_t args[] = {0};
+	uint32_t tree = 0;
 
-	return membership(tracker, 0, &tree) ? 0 : tree;
-}
-
-int64_t tracker_tree_holds(const struct tracker *tracker, uint32_t tree)
-{
-	struct mt_totals totals;
-	__u32 slot = slot_of(tracker, tree);
-
-	if (bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals))
-		return -errno;
-	return totals.holds < 0 ? 0 : totals.holds;
+	return tracker_call(tracker, MT_PROG_REGISTER, args, 1, &tree) ? 0 : tree;
 }
 
 void tracker_peak_raise(const struct tracker *tracker, uint32_t tree, int64_t charged)
 {
-	__u64 args[] = {tree, (__u64)charged};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = args, .ctx_size_in = sizeof(args));
+	const uint64_t args[] = {tree, (uint64_t)charged};
 
 	/* The view shows it in any case; it is kept if it can be. */
-	bpf_prog_test_run_opts(tracker->progs[MT_PROG_PEAK_RAISE], &options);
+	tracker_call(tracker, MT_PROG_PEAK_RAISE, args, 2, NULL);
+}
+
+static uint64_t link_misses(uint32_t id)
+{
+	_cleanup_close_ int link = bpf_link_get_fd_by_id(id), prog = -1;
+	struct bpf_link_info link_info = {};
+	struct bpf_prog_info prog_info = {};
+	__u32 link_size = sizeof(link_info), prog_size = sizeof(prog_info);
+
+	if (link < 0 || bpf_obj_get_info_by_fd(link, &link_info, &link_size))
+		return 0;
+	prog = bpf_prog_get_fd_by_id(link_info.prog_id);
+	if (prog < 0 || bpf_obj_get_info_by_fd(prog, &prog_info, &prog_size))
+		return 0;
+	return prog_info.recursion_misses;
+}
+
+uint64_t tracker_misses(const struct tracker *tracker)
+{
+	uint64_t misses = 0;
+
+	for (int i = 0; i < MT_LINKS_MAX && tracker->header.link_ids[i]; i++)
+		misses += link_misses(tracker->header.link_ids[i]);
+	return misses;
 }
 
 int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses)
@@ -405,8 +354,10 @@ int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses)
 	if (!counts)
 		return -ENOMEM;
 	for (__u32 loss = 0; loss < MT_LOSSES; loss++) {
-		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_LOSSES], &loss, counts))
-			return -errno;
+		int err = tracker_lookup(tracker, MT_MAP_LOSSES, &loss, counts);
+
+		if (err)
+			return err;
 		ret_losses[loss] = 0;
 		for (int cpu = 0; cpu < cpus; cpu++)
 			ret_losses[loss] += counts[cpu];
@@ -421,12 +372,16 @@ const char *loss_name(enum mt_loss loss)
 		[MT_LOSS_ZOMBIES_FULL] = "zombies_full",
 		[MT_LOSS_SPACES_FULL] = "spaces_full",
 		[MT_LOSS_WINDOWS_FULL] = "windows_full",
+		[MT_LOSS_MISSED_BIRTH] = "missed_birth",
+		[MT_LOSS_CHILDREN] = "children",
 		[MT_LOSS_STALE_PROCESS] = "stale_process",
 		[MT_LOSS_STALE_SPACE] = "stale_space",
 		[MT_LOSS_NO_TREE] = "no_tree",
 		[MT_LOSS_ARGS] = "args",
 		[MT_LOSS_BUSY] = "busy",
+		[MT_LOSS_EVENTS] = "events",
 		[MT_LOSS_SCRATCH] = "scratch",
+		[MT_LOSS_STORIES] = "stories",
 	};
 
 	return names[loss];

@@ -8,6 +8,7 @@
 #define MEMTREE_TRACKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "maps.h"
@@ -40,24 +41,31 @@ void trackers_close(struct tracker **trackers, int count);
 /* Keeps its programs attached even when the process that loaded it dies. */
 int tracker_keep(struct tracker *tracker);
 
-/* What `run` asks for. */
-struct tree_request {
-	char name[MT_NAME_SIZE];
-	uint32_t parent; /* id of a tree of the same tracker, 0: none */
-	uint32_t metric;
-	uint64_t window_ns;
-};
+/* Its maps stay readable for who has them open; once this is false nothing follows the trees
+ * any more. */
+bool tracker_is_attached(const struct tracker *tracker);
 
 /*
- * Claims a slot and opens it. -EEXIST when the name is taken, -ENOSPC when no slot is
- * free, -ELOOP when the parent lies MT_DEPTH deep already. The slot stays until
- * tracker_tree_remove; its id is never given again.
+ * Runs one of its raw_tp programs once, on this CPU, with `args` as its context. -errno when
+ * the kernel refuses; `ret_answer`, what it returns, may be NULL.
  */
-int tracker_tree_create(struct tracker *tracker, const struct tree_request *request,
-			uint32_t *ret_tree);
+int tracker_call(const struct tracker *tracker, enum mt_prog prog, const uint64_t *args,
+		 size_t count, uint32_t *ret_answer);
 
-/* Frees a slot; members that still name it are counted as losses from now on. */
-void tracker_tree_remove(struct tracker *tracker, uint32_t tree);
+/*
+ * Runs one of its iterators over a map, or with MT_MAPS over all tasks, and collects what it
+ * writes. The caller frees the records. Negative errno; -EPROTO when a record was cut.
+ */
+int tracker_iterate(const struct tracker *tracker, enum mt_prog prog, enum mt_map map,
+		    size_t record_size, void **ret_records, size_t *ret_count);
+
+/* One element of one of its maps. Negative errno. */
+int tracker_lookup(const struct tracker *tracker, enum mt_map map, const void *key,
+		   void *ret_value);
+
+/* System calls that this process made on trackers it had opened, for those who ask what a
+ * reading costs. */
+uint64_t tracker_calls(void);
 
 /* Makes the calling process, about to exec, the first member. */
 int tracker_register_self(const struct tracker *tracker, uint32_t tree);
@@ -65,11 +73,12 @@ int tracker_register_self(const struct tracker *tracker, uint32_t tree);
 /* The innermost tree that the calling process is a member of, 0: none. */
 uint32_t tracker_tree_of_self(const struct tracker *tracker);
 
-/* Members plus charged address spaces; 0 when the tree has ended. Negative errno. */
-int64_t tracker_tree_holds(const struct tracker *tracker, uint32_t tree);
-
 /* Notes that an exact reading found the tree charged so many bytes. */
 void tracker_peak_raise(const struct tracker *tracker, uint32_t tree, int64_t charged);
+
+/* How often the kernel left out one of its handlers because that CPU was in it already; 0
+ * before 5.12, which does not count. */
+uint64_t tracker_misses(const struct tracker *tracker);
 
 /* Sums over CPUs; `ret_losses` has MT_LOSSES places. */
 int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses);

@@ -28,9 +28,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		state->child_inputs[0] = &options->common;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (options->name)
-			options_refuse("tree", "unexpected argument '%s'", argument);
-		options->name = argument;
+		options_take("tree", &options->name, argument);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -131,22 +129,34 @@ static void children_print(struct drawing *drawing, const struct member *parent)
 	}
 }
 
+static void heading_print(const struct tree *tree)
+{
+	char size[3][UNITS_SIZE_TEXT], id[NODE_ID_TEXT], time[UNITS_TIME_TEXT];
+	char cpu[UNITS_DURATION_TEXT];
+	_cleanup_free_ char *cgroup = tree->cgroup
+					      ? escape_terminal(tree->cgroup, strlen(tree->cgroup))
+					      : NULL;
+
+	printf("%s (#%s): charged %s, inherited %s, peak %s; processes %u, threads %u, "
+	       "zombies %u, orphans %u\n",
+	       tree->name, node_tree_id(tree, id), units_format_size(tree->charged, size[0]),
+	       units_format_size(tree->inherited, size[1]), units_format_size(tree->peak, size[2]),
+	       tree->processes, tree->threads, tree->zombies, tree->orphans);
+	printf("started %s, cpu %s, cgroup %s\n", units_format_time(tree->started_real_ns, time),
+	       units_format_duration(tree->cpu_ns, cpu), cgroup ? cgroup : "unknown");
+}
+
 static int tree_draw(const struct node_tracker *entry, const struct tree *tree)
 {
 	struct family family;
 	struct drawing drawing = {.entry = entry, .family = &family, .tree = tree->id};
-	char size[3][UNITS_SIZE_TEXT], id[NODE_ID_TEXT];
 	int err = family_build(&entry->model, tree, &family);
 
 	if (err) {
 		talk_error(err, "tree %s: %s", tree->name, strerror(-err));
 		return EXIT_FAILED;
 	}
-	printf("%s (#%s): charged %s, inherited %s, peak %s; processes %u, threads %u, "
-	       "zombies %u, orphans %u\n",
-	       tree->name, node_tree_id(tree, id), units_format_size(tree->charged, size[0]),
-	       units_format_size(tree->inherited, size[1]), units_format_size(tree->peak, size[2]),
-	       tree->processes, tree->threads, tree->zombies, tree->orphans);
+	heading_print(tree);
 	printf("%8s %8s %8s %8s %8s %8s %8s %8s %5s %c  %s\n", "PID", "TOTAL", "RSS", "ANON",
 	       "FILE", "SHMEM", "SWAP", "INHERIT", "THRD", 'S', "COMMAND");
 	children_print(&drawing, NULL);
@@ -170,7 +180,8 @@ static void trees_append(json_t *trees, const struct node_tracker *entry, uint32
 		for (size_t j = 0; j < model->process_count; j++)
 			if (model->processes[j].tree == model->trees[i].id)
 				json_array_append_new(processes,
-						      json_process(entry, &model->processes[j]));
+						      json_process(entry->tracker, &entry->snapshot,
+								   &model->processes[j]));
 		json_object_set_new(tree, "processes", processes);
 		json_array_append_new(trees, tree);
 	}

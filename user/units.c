@@ -122,6 +122,28 @@ const char *units_format_size(int64_t bytes, char buffer[UNITS_SIZE_TEXT])
 	return buffer;
 }
 
+const char *units_format_duration(uint64_t ns, char buffer[UNITS_DURATION_TEXT])
+{
+	unsigned int centiseconds = (unsigned int)(ns / 10000000 % 100);
+	uint64_t seconds = ns / 1000000000;
+	unsigned int second = (unsigned int)(seconds % 60);
+	unsigned int minute = (unsigned int)(seconds / 60 % 60);
+	uint64_t hours = seconds / 3600;
+
+	if (seconds < 60)
+		snprintf(buffer, UNITS_DURATION_TEXT, "%u.%02us", second, centiseconds);
+	else if (!hours)
+		snprintf(buffer, UNITS_DURATION_TEXT, "%u:%02u.%u", minute, second,
+			 centiseconds / 10);
+	else if (hours < 100)
+		snprintf(buffer, UNITS_DURATION_TEXT, "%u:%02u:%02u", (unsigned int)hours, minute,
+			 second);
+	else
+		snprintf(buffer, UNITS_DURATION_TEXT, "%llud%02uh", (unsigned long long)hours / 24,
+			 (unsigned int)(hours % 24));
+	return buffer;
+}
+
 const char *units_format_time(int64_t real_ns, char buffer[UNITS_TIME_TEXT])
 {
 	int64_t fraction = real_ns % 1000000000;

@@ -21,7 +21,9 @@ struct spread {
 	double median, low, high; /* low and high: the quartiles */
 };
 
+/* Of the monotonic clock, and to wait for it. */
 uint64_t figures_now_ns(void);
+void figures_sleep_until(uint64_t ns);
 
 /* Beyond SAMPLES_MAX nothing is added. */
 void samples_add(struct samples *samples, double value);

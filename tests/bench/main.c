@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench.h"
+#include "shapes.h"
 #include "talk.h"
 #include "worker.h"
 
@@ -15,8 +16,15 @@ static const struct {
 	{"spawn", bench_spawn},	      /* [ROUNDS] */
 	{"snapshot", bench_snapshot}, /* MEMTREE PROCESSES... */
 	{"slots", bench_slots},	      /* */
+	{"watch", bench_watch},	      /* [SLICES [SECONDS]] */
+	{"bursts", bench_bursts},     /* */
+	{"accuracy", bench_accuracy}, /* */
+	{"crossing", bench_crossing}, /* MEMTREE */
+	{"grower", grower_main},      /* BOARD */
 	{"worker", worker_main},      /* SOCKET */
-	{"sleepers", sleepers_main},  /* PROCESSES */
+	{"sleepers", sleepers_main},  /* PROCESSES [PAGES] */
+	{"burst", burst_main},	      /* BOARD PLACE */
+	{"shape", shape_main},	      /* NAME BOARD */
 };
 
 int main(int argc, char **argv)
@@ -24,6 +32,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(parts) / sizeof(parts[0]); i++)
 		if (!strcmp(argv[1], parts[i].name))
 			return parts[i].main(argc - 1, argv + 1);
-	fprintf(stderr, "usage: memtree-bench faults|spawn|snapshot|slots [ARGUMENTS]\n");
+	fprintf(stderr,
+		"usage: memtree-bench faults|spawn|snapshot|slots|watch|bursts|accuracy|crossing "
+		"[ARGUMENTS]\n");
 	return EXIT_USAGE;
 }

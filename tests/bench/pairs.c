@@ -137,7 +137,7 @@ int pairs_measure(enum worker_order order, int threads, int count, int rounds, d
 
 	memset(ret_pairs, 0, sizeof(*ret_pairs));
 	for (int i = 0; i < 2; i++)
-		ring.workers[i] = (struct worker){.launch = LAUNCH_NONE, .pid = -1, .socket = -1};
+		ring.workers[i] = WORKER_NONE;
 	err = ring_open(&ring);
 	if (!err)
 		err = workers_check(&ring);

@@ -160,31 +160,37 @@ void stand_close(struct stand *stand)
 	memset(stand, 0, sizeof(*stand));
 }
 
-static int worker_launch_tracked(struct stand *stand, char **command, struct worker *worker)
+int stand_cost_read(const struct stand *stand, struct stand_cost *ret_cost)
 {
-	struct tree_request request = {.metric = MT_METRIC_RSS, .window_ns = 3000000000ULL};
-	sigset_t none;
-	int err;
+	const struct programs *programs = &stand->programs[STAND_MEMTREE];
+	struct stand_cost cost = {};
+	__u32 ids[MT_LINKS_MAX];
 
-	sigemptyset(&none);
-	snprintf(request.name, sizeof(request.name), "worker-%s", command[2]);
-	err = launch_fork(stand->tracker, NULL, command, &none, &worker->launch);
-	if (err)
-		return err;
-	err = tracker_tree_create(stand->tracker, &request, &worker->tree);
-	if (err)
-		return talk_error(err, "no tree for the worker: %s", strerror(-err));
-	worker->pid = worker->launch.pid;
-	return launch_go(&worker->launch, worker->tree, command[0]) ? -ECHILD : 0;
+	for (int i = 0, earlier; i < programs->count; i++) {
+		struct bpf_prog_info info = {};
+		__u32 size = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(programs->fds[i], &info, &size))
+			return talk_error(-errno, "a program cannot be read: %s", strerror(errno));
+		ids[i] = info.id;
+		for (earlier = 0; ids[earlier] != info.id; earlier++)
+			;
+		if (earlier < i)
+			continue; /* attached twice, counted once */
+		cost.events += info.run_cnt;
+		cost.run_ns += info.run_time_ns;
+	}
+	*ret_cost = cost;
+	return 0;
 }
 
 int worker_start(struct stand *stand, bool tracked, struct worker *ret_worker)
 {
-	char number[16], program[] = "/proc/self/exe", role[] = "worker";
+	char number[16], name[MT_NAME_SIZE], program[] = "/proc/self/exe", role[] = "worker";
 	char *command[] = {program, role, number, NULL};
 	int sockets[2], err = 0;
 
-	*ret_worker = (struct worker){.launch = LAUNCH_NONE, .pid = -1, .socket = -1};
+	*ret_worker = WORKER_NONE;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets))
 		return talk_error(-errno, "no socket to the worker: %s", strerror(errno));
 	/* The worker's end alone outlives its exec. */
@@ -192,10 +198,11 @@ int worker_start(struct stand *stand, bool tracked, struct worker *ret_worker)
 	close(sockets[1]);
 	ret_worker->socket = sockets[0];
 	if (tracked) {
-		err = worker_launch_tracked(stand, command, ret_worker);
+		snprintf(name, sizeof(name), "worker-%s", number);
+		err = root_start(stand->tracker, name, command, &ret_worker->root);
 	} else {
-		ret_worker->pid = fork();
-		if (!ret_worker->pid) {
+		ret_worker->untracked = fork();
+		if (!ret_worker->untracked) {
 			execv(program, command);
 			_exit(EXIT_NOT_FOUND);
 		}
@@ -206,17 +213,14 @@ int worker_start(struct stand *stand, bool tracked, struct worker *ret_worker)
 
 void worker_end(struct stand *stand, struct worker *worker)
 {
-	if (worker->pid > 0) {
-		kill(worker->pid, SIGKILL);
-		waitpid(worker->pid, NULL, 0);
+	if (worker->untracked > 0) {
+		kill(worker->untracked, SIGKILL);
+		waitpid(worker->untracked, NULL, 0);
 	}
-	launch_free(&worker->launch);
-	if (worker->tree)
-		tracker_tree_remove(stand->tracker, worker->tree);
+	root_end(stand->tracker, &worker->root);
 	if (worker->socket >= 0)
 		close(worker->socket);
-	worker->socket = -1;
-	worker->pid = -1;
+	*worker = WORKER_NONE;
 }
 
 /* What the handler has last seen of a process's anonymous memory; -ENOENT: not a member.
@@ -241,15 +245,16 @@ static int64_t anon_seen(const struct stand *stand, pid_t pid)
 int worker_check(struct stand *stand, const struct worker *worker)
 {
 	const int64_t least = WORKER_REGION / 2; /* CPUs may keep back the other half */
+	const pid_t pid = worker->root.tree ? worker->root.launch.pid : worker->untracked;
 	int64_t held, dropped, reply;
 
 	if (worker_ask(worker->socket, WORKER_HOLD, 1, 0, &reply))
 		return talk_error(-EIO, "the worker does not answer");
-	held = anon_seen(stand, worker->pid);
+	held = anon_seen(stand, pid);
 	if (worker_ask(worker->socket, WORKER_DROP, 1, 0, &reply))
 		return talk_error(-EIO, "the worker does not answer");
-	dropped = anon_seen(stand, worker->pid);
-	if (!worker->tree)
+	dropped = anon_seen(stand, pid);
+	if (!worker->root.tree)
 		return held == -ENOENT && dropped == -ENOENT
 			       ? 0
 			       : talk_error(-EINVAL, "the untracked process is tracked");

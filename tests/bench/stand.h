@@ -11,8 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "launch.h"
 #include "loader.h"
+#include "root.h"
 #include "tracker.h"
 
 enum stand_state {
@@ -55,13 +55,21 @@ void stand_close(struct stand *stand);
  */
 bool stand_is_disturbed(void);
 
+/* What memtree's programs have done since they were loaded, whoever set them off. The kernel
+ * keeps it only while somebody has its run statistics on. */
+struct stand_cost {
+	uint64_t events, run_ns;
+};
+int stand_cost_read(const struct stand *stand, struct stand_cost *ret_cost);
+
 /* A worker process of the stand, see worker.h. */
 struct worker {
-	struct launch launch;
-	pid_t pid;
+	struct root root; /* when it is tracked */
+	pid_t untracked;  /* else; -1: none */
 	int socket;
-	uint32_t tree; /* 0: untracked */
 };
+
+#define WORKER_NONE ((struct worker){.root = ROOT_NONE, .untracked = -1, .socket = -1})
 
 /* Starts `memtree-bench worker`, as the root of a tree when `tracked`. */
 int worker_start(struct stand *stand, bool tracked, struct worker *ret_worker);

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <linux/sched.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "charge.h"
@@ -126,8 +126,8 @@ static void test_the_exemption_ends_at_its_deadline(void **state)
 	scene_next(fixture);
 	await_sleep(fixture->board->pids[0]);
 	/* A window may be over already on a slow machine: wait for its end in any case. */
-	for (int i = 0; tree_now(fixture).inherited && i < 10000; i++)
-		usleep(2000);
+	for (time_t end = 0; tree_now(fixture).inherited && poll_on(&end);)
+		;
 	tree = tree_now(fixture);
 	assert_int_equal(tree.inherited, 0);
 	assert_int_equal(tree.charged, bytes_rss(tree.bytes));
@@ -528,82 +528,32 @@ static void play_spikes(struct board *board)
 static void test_exec_spikes_stand_in_no_peak_however_often_one_looks(void **state)
 {
 	struct fixture *fixture = *state;
+	time_t end = time(NULL) + DEADLINE_S;
 	struct reading reading;
 	struct tree tree;
 
 	scene_start(fixture, "spikes");
 	scene_next(fixture);
 	sem_post(&fixture->board->go);
-	do {
+	while (sem_trywait(&fixture->board->reached)) {
+		assert_true(time(NULL) < end);
 		reading_take(fixture, &reading);
 		reading_free(&reading);
-	} while (sem_trywait(&fixture->board->reached));
+	}
 	tree = tree_now(fixture);
-	assert_int_equal(tree.forks, SPIKES + 1);
+	assert_forks(fixture, SPIKES + 1);
 	assert_true(tree.peak >= bytes_of(HELD_PAGES));
 	assert_true(tree.peak < bytes_of(HELD_PAGES + HELD_PAGES / 2));
 	scene_end(fixture);
 }
 
-/* --- forks that fail --------------------------------------------------------------------- */
-
-/* clone3 with a pid that is in use fails after the address space has been copied. */
-static void play_failed_forks(struct board *board)
-{
-	pid_t taken = getpid();
-	struct clone_args args = {
-		.exit_signal = SIGCHLD,
-		.set_tid = (uint64_t)(uintptr_t)&taken,
-		.set_tid_size = 1,
-	};
-
-	touch(reserve(1000), 1000);
-	mark(board);
-	for (int i = 0; i < 200; i++) {
-		long pid = syscall(SYS_clone3, &args, sizeof(args));
-
-		if (!pid)
-			_exit(0);
-		board->numbers[0] += pid == -1 && errno == EEXIST;
-		board->numbers[1] = pid == -1 ? errno : 0;
-	}
-	mark(board);
-}
-
-static void test_failed_forks_leave_nothing(void **state)
-{
-	struct fixture *fixture = *state;
-	struct tree before, after;
-
-	scene_start(fixture, "failed_forks");
-	scene_next(fixture);
-	before = tree_now(fixture);
-	scene_next(fixture);
-	after = tree_now(fixture);
-	assert_int_equal(fixture->board->numbers[0], 200);
-	assert_int_equal(after.processes, 1);
-	assert_int_equal(after.zombies, 0);
-	assert_int_equal(after.spaces, 1);
-	assert_int_equal(after.forks, before.forks);
-	assert_int_equal(after.charged, before.charged);
-	assert_exact(fixture);
-	scene_end(fixture);
-}
-
 const struct scene fork_scenes[] = {
-	{"cow", play_cow},
-	{"sleeper", play_sleeper},
-	{"refork", play_refork},
-	{"clone_vm", play_clone_vm},
-	{"vfork", play_vfork},
-	{"outlive", play_outlive},
-	{"spikes", play_spikes},
-	{"vfork_exec", play_vfork_exec},
-	{"exec", play_exec},
-	{"exec_thread", play_exec_thread},
-	{"execed", play_execed},
-	{"failed_forks", play_failed_forks},
-	{NULL, NULL},
+	{"cow", play_cow},	 {"sleeper", play_sleeper},
+	{"refork", play_refork}, {"clone_vm", play_clone_vm},
+	{"vfork", play_vfork},	 {"outlive", play_outlive},
+	{"spikes", play_spikes}, {"vfork_exec", play_vfork_exec},
+	{"exec", play_exec},	 {"exec_thread", play_exec_thread},
+	{"execed", play_execed}, {NULL, NULL},
 };
 
 int fork_tests(void)
@@ -621,8 +571,7 @@ int fork_tests(void)
 		tree_test(test_vfork_and_exec),
 		tree_test(test_exec_starts_memory_again),
 		tree_test(test_exec_from_a_thread_that_is_not_the_leader),
-		tree_test(test_failed_forks_leave_nothing),
 	};
 
-	return cmocka_run_group_tests_name("fork", tests, fixture_open, fixture_close);
+	return cmocka_run_group_tests_name("fork", tests, fixture_share, NULL);
 }

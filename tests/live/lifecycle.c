@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -52,8 +53,9 @@ static void test_a_leader_exits_while_threads_live(void **state)
 	scene_next(fixture);
 	scene_next(fixture);
 	/* The leader is a zombie now, its thread holds the memory. */
-	for (int i = 0; process_now(fixture, scene_root(fixture)).state != 'Z' && i < 10000; i++)
-		usleep(2000);
+	for (time_t end = 0;
+	     process_now(fixture, scene_root(fixture)).state != 'Z' && poll_on(&end);)
+		;
 	first = process_now(fixture, scene_root(fixture));
 	assert_false(first.zombie);
 	assert_int_equal(tree_now(fixture).processes, 1);
@@ -112,7 +114,7 @@ static void test_two_last_threads_exit_at_once(void **state)
 	assert_int_equal(tree.processes, 1);
 	assert_int_equal(tree.spaces, 1);
 	assert_int_equal(tree.holds, 2);
-	assert_int_equal(tree.forks, PAIRS + 1);
+	assert_forks(fixture, PAIRS + 1);
 	assert_exact(fixture);
 	scene_end(fixture);
 }
@@ -297,7 +299,7 @@ static void test_a_thousand_short_lived_children(void **state)
 	scene_next(fixture);
 	await_zombies(fixture, 0);
 	tree = tree_now(fixture);
-	assert_int_equal(tree.forks, CHILDREN + 1);
+	assert_forks(fixture, CHILDREN + 1);
 	assert_int_equal(tree.processes, 1);
 	assert_int_equal(tree.spaces, 1);
 	assert_int_equal(tree.holds, 2);
@@ -334,7 +336,7 @@ static void test_children_that_unmap_everything(void **state)
 	scene_next(fixture);
 	await_zombies(fixture, 0);
 	tree = tree_now(fixture);
-	assert_int_equal(tree.forks, 21);
+	assert_forks(fixture, 21);
 	assert_int_equal(tree.processes, 1);
 	assert_int_equal(tree.spaces, 1);
 	assert_int_equal(tree.holds, 2);
@@ -421,6 +423,51 @@ static void test_a_process_may_rename_itself(void **state)
 	scene_end(fixture);
 }
 
+/* --- forks that fail --------------------------------------------------------------------- */
+
+/* clone3 with a pid that is in use fails after the address space has been copied. */
+static void play_failed_forks(struct board *board)
+{
+	pid_t taken = getpid();
+	struct clone_args args = {
+		.exit_signal = SIGCHLD,
+		.set_tid = (uint64_t)(uintptr_t)&taken,
+		.set_tid_size = 1,
+	};
+
+	touch(reserve(1000), 1000);
+	mark(board);
+	for (int i = 0; i < 200; i++) {
+		long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+		if (!pid)
+			_exit(0);
+		board->numbers[0] += pid == -1 && errno == EEXIST;
+		board->numbers[1] = pid == -1 ? errno : 0;
+	}
+	mark(board);
+}
+
+static void test_failed_forks_leave_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct tree before, after;
+
+	scene_start(fixture, "failed_forks");
+	scene_next(fixture);
+	before = tree_now(fixture);
+	scene_next(fixture);
+	after = tree_now(fixture);
+	assert_int_equal(fixture->board->numbers[0], 200);
+	assert_int_equal(after.processes, 1);
+	assert_int_equal(after.zombies, 0);
+	assert_int_equal(after.spaces, 1);
+	assert_int_equal(after.forks, before.forks);
+	assert_int_equal(after.charged, before.charged);
+	assert_exact(fixture);
+	scene_end(fixture);
+}
+
 /* --- trees in trees ------------------------------------------------------------------------ */
 
 static void play_nest(struct board *board)
@@ -445,7 +492,7 @@ static void test_a_tree_inside_a_tree(void **state)
 	const struct tree *inner_tree, *outer_tree;
 
 	outer = *fixture;
-	assert_int_equal(tracker_tree_create(fixture->tracker, &request, &outer.tree), 0);
+	assert_int_equal(registry_open(fixture->tracker, &request, &outer.tree), 0);
 	scene_start_inside(fixture, "nest", outer.tree);
 	scene_next(fixture);
 	scene_next(fixture);
@@ -470,7 +517,7 @@ static void test_a_tree_inside_a_tree(void **state)
 	scene_end(fixture);
 	assert_int_equal(tree_now(&outer).holds, 0);
 	assert_int_equal(tree_now(&outer).charged, 0);
-	tracker_tree_remove(fixture->tracker, outer.tree);
+	registry_close(fixture->tracker, outer.tree);
 }
 
 const struct scene lifecycle_scenes[] = {
@@ -484,6 +531,7 @@ const struct scene lifecycle_scenes[] = {
 	{"unmap", play_unmap},
 	{"io_uring", play_io_uring},
 	{"name", play_name},
+	{"failed_forks", play_failed_forks},
 	{"nest", play_nest},
 	{NULL, NULL},
 };
@@ -501,8 +549,9 @@ int lifecycle_tests(void)
 		tree_test(test_children_that_unmap_everything),
 		tree_test(test_workers_of_io_uring),
 		tree_test(test_a_process_may_rename_itself),
+		tree_test(test_failed_forks_leave_nothing),
 		tree_test(test_a_tree_inside_a_tree),
 	};
 
-	return cmocka_run_group_tests_name("lifecycle", tests, fixture_open, fixture_close);
+	return cmocka_run_group_tests_name("lifecycle", tests, fixture_share, NULL);
 }

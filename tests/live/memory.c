@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,7 +201,7 @@ static void test_a_hundred_threads_keep_pages_back(void **state)
 			 bytes_of(THREADS * THREAD_PAGES));
 	assert_exact(fixture);
 	scene_next(fixture);
-	assert_int_equal(process_now(fixture, scene_root(fixture)).threads, 1);
+	await_threads(fixture, scene_root(fixture), 1);
 	assert_exact(fixture);
 	scene_end(fixture);
 }
@@ -339,10 +340,12 @@ static void test_huge_pages(void **state)
 	scene_next(fixture);
 	touched = process_now(fixture, scene_root(fixture)).bytes[MT_ANON] - before;
 	assert_exact(fixture);
-	if (touched == bytes_of(16)) {
+	/* None is to be had, or not all where memory is in pieces. */
+	if (touched < bytes_of(16 * HUGE_PAGES)) {
+		assert_int_equal((touched - bytes_of(16)) % bytes_of(HUGE_PAGES - 1), 0);
 		scene_next(fixture);
 		scene_end(fixture);
-		skip_because("this kernel gave 16 small pages for MADV_HUGEPAGE");
+		skip_because("this kernel gave small pages for MADV_HUGEPAGE");
 	}
 	assert_int_equal(touched, bytes_of(16 * HUGE_PAGES));
 	scene_next(fixture);
@@ -469,7 +472,12 @@ static void test_private_file_mapping_written(void **state)
 static void play_swap(struct board *board)
 {
 	char *memory = reserve(2000);
+	cpu_set_t here;
 
+	/* What another CPU has not put on a list yet is not paged out. */
+	CPU_ZERO(&here);
+	CPU_SET((size_t)sched_getcpu(), &here);
+	require(!sched_setaffinity(0, sizeof(here), &here), "sched_setaffinity");
 	for (size_t i = 0; i < 2000; i++)
 		*(size_t *)(memory + i * PAGE) = i * 2654435761U;
 	mark(board);
@@ -568,5 +576,5 @@ int memory_tests(void)
 		tree_test(test_memory_written_by_another_process),
 	};
 
-	return cmocka_run_group_tests_name("memory", tests, fixture_open, fixture_close);
+	return cmocka_run_group_tests_name("memory", tests, fixture_share, NULL);
 }

@@ -10,7 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const struct scene *const all_scenes[] = {memory_scenes, fork_scenes, lifecycle_scenes};
+static const struct scene *const all_scenes[] = {memory_scenes, fork_scenes,	lifecycle_scenes,
+						 figure_scenes, cgroup_scenes,	adopt_scenes,
+						 losses_scenes, race_scenes,	compare_scenes,
+						 escape_scenes, explain_scenes, boxed_scenes};
 
 void require(int ok, const char *what)
 {
@@ -60,6 +63,21 @@ pid_t spawn(struct board *board, int place)
 	require(pid >= 0, "fork");
 	if (pid)
 		board->pids[place] = pid;
+	return pid;
+}
+
+int64_t count_up(struct board *board, int number, int64_t by)
+{
+	return __atomic_add_fetch(&board->numbers[number], by, __ATOMIC_SEQ_CST);
+}
+
+pid_t fork_counted(struct board *board, int number)
+{
+	pid_t pid;
+
+	count_up(board, number, 1);
+	pid = fork();
+	require(pid >= 0, "fork");
 	return pid;
 }
 

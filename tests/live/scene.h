@@ -30,7 +30,9 @@ struct scene {
 };
 
 /* Each file of tests exports its scenes, ended by an empty one. */
-extern const struct scene memory_scenes[], fork_scenes[], lifecycle_scenes[];
+extern const struct scene memory_scenes[], fork_scenes[], lifecycle_scenes[], figure_scenes[],
+	cgroup_scenes[], adopt_scenes[], losses_scenes[], race_scenes[], compare_scenes[],
+	escape_scenes[], explain_scenes[], boxed_scenes[];
 
 /* The scene's side: finds the board, warms up, plays. Returns an exit status. */
 int scene_main(const char *name);
@@ -49,6 +51,12 @@ void touch(char *memory, size_t pages);
 
 /* fork(), entered into pids[place]; 0 in the child. */
 pid_t spawn(struct board *board, int place);
+
+/* numbers[number] of the board, changed by many; returns what it is then. */
+int64_t count_up(struct board *board, int number, int64_t by);
+
+/* fork(), counted in numbers[number] before the child lives; the child counts itself off. */
+pid_t fork_counted(struct board *board, int number);
 
 /* Waits for a child of the scene. */
 void reap(pid_t pid);

@@ -376,8 +376,10 @@ static void test_the_metric_and_the_exemption_apply(void **state)
 static void test_the_totals_of_a_tree_are_its_charge(void **state)
 {
 	struct tree_reading trees[] = {
-		{.registration = {.id = 1}, .settings = {.id = 1, .metric = ANON_ONLY}},
-		{.registration = {.id = 2}, .settings = {.id = 2, .parent = 1, .metric = RSS}},
+		{.registration = {.id = 1, .name = "outer"},
+		 .settings = {.id = 1, .metric = ANON_ONLY}},
+		{.registration = {.id = 2, .name = "inner"},
+		 .settings = {.id = 2, .parent = 1, .metric = RSS}},
 	};
 	struct mt_space_record spaces[] = {
 		{.mm = 10, .exact = {[MT_ANON] = 4 * MB}, .space = {.tree = 1}},

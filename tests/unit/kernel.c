@@ -336,6 +336,147 @@ static void test_the_right_name_of_the_wrong_kind(void **state)
 	assert_memory_equal(&features, &none, sizeof(none));
 }
 
+static void enumeration(struct btf *btf, const char *name, const char *const *values)
+{
+	added(btf__add_enum(btf, name, 4));
+	for (int i = 0; values[i]; i++)
+		assert_int_equal(btf__add_enum_value(btf, values[i], i), 0);
+}
+
+static void record(struct btf *btf, const char *name, const char *member)
+{
+	int number = integer(btf);
+
+	added(btf__add_struct(btf, name, 8));
+	field(btf, member, number, 0);
+}
+
+static void function(struct btf *btf, const char *name)
+{
+	added(btf__add_func(btf, name, BTF_FUNC_STATIC, added(btf__add_func_proto(btf, 0))));
+}
+
+static struct kernel_survey surveyed(struct btf *btf)
+{
+	struct kernel_survey survey = kernel_survey(btf);
+
+	btf__free(btf);
+	return survey;
+}
+
+static void test_survey_of_linux_5_10(void **state)
+{
+	static const char *const helpers[] = {"BPF_FUNC_unspec", "BPF_FUNC_send_signal", NULL};
+	static const char *const maps[] = {"BPF_MAP_TYPE_HASH", "BPF_MAP_TYPE_RINGBUF", NULL};
+	static const char *const statistics[] = {"BPF_STATS_RUN_TIME", NULL};
+	struct kernel_survey survey;
+	struct btf *btf = btf_new();
+
+	parts_add(btf, LINUX_5_10);
+	mm_struct(btf, mm_rss_stat(btf));
+	enumeration(btf, "bpf_func_id", helpers);
+	enumeration(btf, "bpf_map_type", maps);
+	enumeration(btf, "bpf_stats_type", statistics);
+	record(btf, "bpf_prog_info", "run_cnt");
+	record(btf, "bpf_map_memory", "pages");
+	record(btf, "task_struct", "pid");
+	function(btf, "bpf_prog_test_run_raw_tp");
+	survey = surveyed(btf);
+	assert_true(survey.features.rss_stat && survey.features.thread_remainders);
+	assert_true(survey.test_run && survey.send_signal && survey.ring_buffer);
+	assert_true(survey.run_statistics && survey.memlock_charged);
+	assert_false(survey.percpu_lookup || survey.loop || survey.send_signal_task);
+	assert_false(survey.recursion_misses || survey.cgroup_kill ||
+		     survey.features.preemptible_handler);
+}
+
+static void linux_7_2_add(struct btf *btf)
+{
+	static const char *const helpers[] = {"BPF_FUNC_send_signal", "BPF_FUNC_loop",
+					      "BPF_FUNC_map_lookup_percpu_elem", NULL};
+
+	parts_add(btf, LINUX_6_12);
+	mm_struct(btf, array(btf, percpu_counter(btf), 4));
+	enumeration(btf, "bpf_func_id", helpers);
+	record(btf, "bpf_prog_info", "recursion_misses");
+	function(btf, "bpf_send_signal_task");
+	function(btf, "cgroup_kill_write");
+}
+
+static void test_survey_of_linux_7_2(void **state)
+{
+	struct kernel_survey survey;
+	struct btf *btf = btf_new();
+
+	linux_7_2_add(btf);
+	record(btf, "task_struct", "rcu_read_lock_nesting");
+	added(btf__add_typedef(btf, "class_srcu_fast_notrace_t", integer(btf)));
+	survey = surveyed(btf);
+	assert_true(survey.features.percpu_counters && survey.percpu_lookup && survey.loop);
+	assert_true(survey.send_signal && survey.send_signal_task && survey.cgroup_kill);
+	assert_true(survey.recursion_misses && survey.features.preemptible_handler);
+	assert_false(survey.memlock_charged);
+}
+
+/* Both signs are needed: the guard of the tracepoints, and a kernel that is preempted. */
+static void test_handlers_that_are_not_preempted(void **state)
+{
+	struct btf *btf = btf_new();
+
+	record(btf, "task_struct", "rcu_read_lock_nesting");
+	assert_false(surveyed(btf).features.preemptible_handler);
+	btf = btf_new();
+	record(btf, "task_struct", "pid");
+	added(btf__add_typedef(btf, "class_srcu_fast_notrace_t", integer(btf)));
+	assert_false(surveyed(btf).features.preemptible_handler);
+}
+
+static void test_survey_of_an_empty_btf(void **state)
+{
+	struct kernel_survey survey = surveyed(btf_new()), none = {};
+
+	assert_memory_equal(&survey, &none, sizeof(none));
+}
+
+/* Enumerators count in their own enumeration only. */
+static void test_survey_of_misleading_names(void **state)
+{
+	static const char *const helpers[] = {"BPF_FUNC_loop", "BPF_FUNC_loops",
+					      "BPF_FUNC_send_signal", NULL};
+	struct kernel_survey survey, none = {};
+	struct btf *btf = btf_new();
+
+	enumeration(btf, "other_func_id", helpers);
+	record(btf, "bpf_func_id", "BPF_FUNC_loop");
+	record(btf, "other_prog_info", "recursion_misses");
+	record(btf, "cgroup_kill_write", "kill");
+	survey = surveyed(btf);
+	assert_memory_equal(&survey, &none, sizeof(none));
+}
+
+static void test_error_bound_of_threads(void **state)
+{
+	struct kernel_features features = kernel_of(LINUX_5_10);
+
+	/* 65 faults of 16 pages, however many CPUs there are. */
+	assert_int_equal(kernel_error_bound(&features, 2, 2, 4096), 65 * 16 * 4096);
+	assert_int_equal(kernel_error_bound(&features, 64, 128, 4096), 65 * 16 * 4096);
+	assert_int_equal(kernel_error_bound(&features, 2, 2, 65536), 65 * 16 * 65536);
+}
+
+static void test_error_bound_of_cpus(void **state)
+{
+	struct kernel_features features = kernel_of(LINUX_6_12);
+
+	assert_int_equal(kernel_error_bound(&features, 1, 1, 4096), 32 * 4096);
+	assert_int_equal(kernel_error_bound(&features, 2, 2, 4096), 2 * 32 * 4096);
+	assert_int_equal(kernel_error_bound(&features, 16, 16, 4096), 16 * 32 * 4096);
+	assert_int_equal(kernel_error_bound(&features, 64, 128, 4096), 128 * 128 * 4096);
+	/* Beyond 32 bits. */
+	assert_int_equal(kernel_error_bound(&features, 1024, 1024, 4096), 2048LL * 1024 * 4096);
+	assert_int_equal(kernel_error_bound(&features, 8192, 8192, 65536), 16384LL * 8192 * 65536);
+}
+
 int main(void)
 {
 	const struct CMUnitTest kernel[] = {
@@ -353,6 +494,13 @@ int main(void)
 		cmocka_unit_test(test_rss_stat_within_several_unnamed_types),
 		cmocka_unit_test(test_rss_stat_within_a_named_member_is_not_the_one),
 		cmocka_unit_test(test_the_right_name_of_the_wrong_kind),
+		cmocka_unit_test(test_survey_of_linux_5_10),
+		cmocka_unit_test(test_survey_of_linux_7_2),
+		cmocka_unit_test(test_handlers_that_are_not_preempted),
+		cmocka_unit_test(test_survey_of_an_empty_btf),
+		cmocka_unit_test(test_survey_of_misleading_names),
+		cmocka_unit_test(test_error_bound_of_threads),
+		cmocka_unit_test(test_error_bound_of_cpus),
 	};
 
 	return cmocka_run_group_tests(kernel, NULL, NULL);

@@ -297,6 +297,33 @@ static void test_times_before_the_epoch(void **state)
 	reads(INT64_MIN, "1677-09-21T00:12:43.145224192Z");
 }
 
+static void test_durations_as_they_are_shown(void **state)
+{
+	static const uint64_t second = 1000000000, hour = 3600 * second;
+	const struct {
+		uint64_t ns;
+		const char *text;
+	} table[] = {
+		{0, "0.00s"},
+		{9999999, "0.00s"},
+		{10000000, "0.01s"},
+		{1234567890, "1.23s"},
+		{60 * second - 1, "59.99s"},
+		{60 * second, "1:00.0"},
+		{62 * second + 390000000, "1:02.3"},
+		{hour - 1, "59:59.9"},
+		{hour, "1:00:00"},
+		{100 * hour - 1, "99:59:59"},
+		{100 * hour, "4d04h"},
+		{999 * 24 * hour, "999d00h"},
+		{UINT64_MAX, "213503d23h"},
+	};
+	char text[UNITS_DURATION_TEXT];
+
+	for (size_t i = 0; i < COUNT(table); i++)
+		assert_string_equal(units_format_duration(table[i].ns, text), table[i].text);
+}
+
 static void test_names(void **state)
 {
 	static const char *const good[] = {
@@ -345,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_times_ignore_the_zone),
 		cmocka_unit_test(test_times_before_the_epoch),
+		cmocka_unit_test(test_durations_as_they_are_shown),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_a_name_has_63_characters_at_most),
 	};

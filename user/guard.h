@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Acts for the limits of all trees of one tracker: the only reader of its ring buffer. It
+ * sleeps until the kernel side tells a crossing, a window closes or a grace time ends; then
+ * the tree's ward acts. Where too many trees are ended, it disarms them all for a minute. What
+ * happens it also tells to readers, by serve.h.
+ */
+#ifndef MEMTREE_GUARD_H
+#define MEMTREE_GUARD_H
+
+#include <event2/event.h>
+
+#include "tracker.h"
+
+struct guard;
+
+/* Loop and tracker stay the caller's. At most `max_kills` trees are ended within a minute, with 0
+ * any number. Negative errno; the caller owns the result. */
+int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_kills,
+	       struct guard **ret_guard);
+
+/* NULL is allowed. Alarms and the kernel's stop stay as they are armed. */
+void guard_close(struct guard *guard);
+
+#endif /* MEMTREE_GUARD_H */
