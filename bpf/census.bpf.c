@@ -30,15 +30,22 @@ static __always_inline struct mt_process *scratch_get(__u32 user)
 	return census ? &census->scratch : NULL;
 }
 
+__weak __u32 member_tree(u64 task)
+{
+	struct mt_process *process = process_of((struct task_struct *)task);
+
+	return process ? process->tree : 0;
+}
+
 __weak __u32 lineage_tree(u64 task)
 {
 	struct task_struct *ancestor = (void *)task;
 
 	for (int i = 0; i < LINEAGE_MAX; i++) {
-		struct mt_process *process = process_of(ancestor);
+		__u32 tree = member_tree((u64)ancestor);
 
-		if (process)
-			return process->tree;
+		if (tree)
+			return tree;
 		if (BPF_CORE_READ(ancestor, tgid) <= 1)
 			break;
 		ancestor = BPF_CORE_READ(ancestor, real_parent);
@@ -131,23 +138,31 @@ __weak int process_adopt(u64 address, __u32 tree, __u32 scratch_user)
 	return 0;
 }
 
-__weak u64 child_adopt(u64 node, u64 head, __u32 tree, __u32 scratch_user)
+static __always_inline void child_adopt(u64 task, __u32 tree, __u32 scratch_user)
 {
-	u64 task = node - bpf_core_field_offset(struct task_struct, sibling), next;
+	if (member_tree(task))
+		return;
+	process_adopt(task, tree, scratch_user);
+	process_charge(task);
+	/* Its last link to the tree is about to be cut. */
+	if (!member_tree(task) && group_is_alive((struct task_struct *)task))
+		loss_count(MT_LOSS_CHILDREN);
+}
 
-	if (!process_of((struct task_struct *)task)) {
-		process_adopt(task, tree, scratch_user);
-		process_charge(task);
-		/* Its last link to the tree is about to be cut. */
-		if (!process_of((struct task_struct *)task) &&
-		    group_is_alive((struct task_struct *)task))
-			loss_count(MT_LOSS_CHILDREN);
+__weak u64 children_adopt_few(u64 node, u64 head, __u32 tree, __u32 scratch_user)
+{
+	for (int i = 0; i < CHILDREN_FEW && node; i++) {
+		u64 next;
+
+		child_adopt(node - bpf_core_field_offset(struct task_struct, sibling), tree,
+			    scratch_user);
+		next = (u64)BPF_CORE_READ((struct list_head *)node, next);
+		/* Reaped under our eyes, it points at itself. */
+		if (next == node)
+			next = (u64)BPF_CORE_READ((struct list_head *)head, next);
+		node = next == head ? 0 : next;
 	}
-	next = (u64)BPF_CORE_READ((struct list_head *)node, next);
-	/* Reaped under our eyes, it points at itself. */
-	if (next == node)
-		next = (u64)BPF_CORE_READ((struct list_head *)head, next);
-	return next == head ? 0 : next;
+	return node;
 }
 
 /* Fills the runner's record, with what a task is or (0) to end a pass. A function of its own

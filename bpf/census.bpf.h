@@ -18,6 +18,7 @@
 #define CENSUS_OPEN_NS (10ULL * 1000 * 1000 * 1000)
 
 #define CHILDREN_MAX 1024 /* walked at the end of one thread */
+#define CHILDREN_FEW 4
 
 extern __u64 census_open_until_ns;
 
@@ -34,11 +35,14 @@ __u32 lineage_tree(u64 task);
 int process_charge(u64 task);
 int process_adopt(u64 leader, __u32 tree, __u32 scratch_user);
 
+/* The tree that a task is a member of; 0: none. */
+__u32 member_tree(u64 task);
+
 /*
- * One link of a list of children: adopts it and returns the next, 0 at the end. A function
+ * A few links of a list of children: adopts them and returns the next, 0 at the end. A function
  * of its own, so that the verifier does not walk it a thousand times.
  */
-u64 child_adopt(u64 node, u64 head, __u32 tree, __u32 scratch_user);
+u64 children_adopt_few(u64 node, u64 head, __u32 tree, __u32 scratch_user);
 
 /* Adopts the children of a thread that is about to end, when they belong to a tree. Inline:
  * the verifier allows eight frames, and space_add() needs five of them. */
@@ -50,8 +54,8 @@ static __always_inline void children_adopt(struct task_struct *parent, __u32 scr
 
 	if (!tree || node == head)
 		return;
-	for (int i = 0; i < CHILDREN_MAX && node; i++)
-		node = child_adopt(node, head, tree, scratch_user);
+	for (int i = 0; i < CHILDREN_MAX / CHILDREN_FEW && node; i++)
+		node = children_adopt_few(node, head, tree, scratch_user);
 	if (node)
 		loss_count(MT_LOSS_CHILDREN);
 }

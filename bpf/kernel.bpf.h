@@ -201,28 +201,28 @@ static __always_inline bool counter_is_zero(struct mm_struct *mm, __u32 kind)
 	return !(count + percpu_remainders_total(plain_address(copies)));
 }
 
-/* All kinds as counter_exact() has them, with as few reads as the layout allows. */
+/* All kinds as counter_exact() has them, with as few reads as the layout allows. In the caller's
+ * room alone: all frames of a call chain have 512 bytes. */
 static __always_inline void counters_exact(u64 mm, s64 ret_bytes[MT_KINDS])
 {
 	struct mm_struct___v62 *new = (void *)mm;
 	struct mm_struct___pre62 *old = (void *)mm;
-	s64 pages[MT_KINDS] = {};
 
 	if (threads_keep_remainders()) {
-		bpf_probe_read_kernel(pages, sizeof(pages),
+		bpf_probe_read_kernel(ret_bytes, MT_KINDS * sizeof(s64),
 				      __builtin_preserve_access_index(&old->rss_stat.count[0]));
 	} else if (!percpu_counters_total((u64)__builtin_preserve_access_index(&new->rss_stat[0]),
-					  pages)) {
+					  ret_bytes)) {
 		ret_bytes[MT_FILE] = counter_exact(mm, MT_FILE);
 		ret_bytes[MT_ANON] = counter_exact(mm, MT_ANON);
 		ret_bytes[MT_SWAP] = counter_exact(mm, MT_SWAP);
 		ret_bytes[MT_SHMEM] = counter_exact(mm, MT_SHMEM);
 		return;
 	}
-	ret_bytes[MT_FILE] = pages[MT_FILE] << page_shift;
-	ret_bytes[MT_ANON] = pages[MT_ANON] << page_shift;
-	ret_bytes[MT_SWAP] = pages[MT_SWAP] << page_shift;
-	ret_bytes[MT_SHMEM] = pages[MT_SHMEM] << page_shift;
+	ret_bytes[MT_FILE] <<= page_shift;
+	ret_bytes[MT_ANON] <<= page_shift;
+	ret_bytes[MT_SWAP] <<= page_shift;
+	ret_bytes[MT_SHMEM] <<= page_shift;
 }
 
 static __always_inline u32 task_state_bits(struct task_struct *task)

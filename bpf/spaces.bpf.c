@@ -141,11 +141,10 @@ __weak int space_end_empty(u64 mm, __u32 tgid, u64 start_boot_ns)
 	return space_end_of(mm, tgid, start_boot_ns);
 }
 
-/* What a forked child shares copy-on-write, and until when that is exempt. `now` is the caller's
- * room, for the sake of the stack. */
-static __always_inline void space_inherit(struct mt_space *child, u64 mm, u64 parent_mm,
-					  s64 now[MT_KINDS])
+/* What a forked child shares copy-on-write, and until when that is exempt. */
+static __always_inline void space_inherit(struct mt_space *child, u64 mm, u64 parent_mm)
 {
+	s64 *now = child->inherited;
 	struct mt_space *parent = bpf_map_lookup_elem(&mt_spaces, &parent_mm);
 	u64 now_ns = bpf_ktime_get_ns();
 	int open = parent && charge_window_open(parent->deadline, now_ns);
@@ -160,27 +159,34 @@ static __always_inline void space_inherit(struct mt_space *child, u64 mm, u64 pa
 							parent ? parent->inherited[kind] : 0, open);
 }
 
-/* The one insert into mt_spaces. Who remembers that this mm is not there learns of it only
- * by the generation, so that is raised after. */
-static __always_inline void space_insert(u64 mm, const struct mt_space *fresh)
+/*
+ * The one insert into mt_spaces. Who remembers that this mm is not there learns of it only by the
+ * generation, so that is raised after. A function of its own for its stack, of which all frames
+ * together have 512 bytes.
+ */
+__weak int space_open(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32 tree)
 {
-	if (map_insert(&mt_spaces, &mm, fresh, BPF_NOEXIST))
-		return;
-	__sync_fetch_and_add(&spaces_generation, 1);
-	tree_hold(fresh->tree, 1, 0);
-	for (__u32 kind = 0; kind < MT_KINDS; kind++)
-		if (fresh->inherited[kind])
-			tree_exempt(fresh->tree, fresh->deadline, kind, fresh->inherited[kind]);
-}
-
-__weak int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32 tree)
-{
-	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
 	struct mt_space fresh = {
 		.owner_start_boot_ns = start_boot_ns,
 		.owner_tgid = tgid,
 		.tree = tree,
 	};
+
+	if (parent_mm)
+		space_inherit(&fresh, mm, parent_mm);
+	if (map_insert(&mt_spaces, &mm, &fresh, BPF_NOEXIST))
+		return 0;
+	__sync_fetch_and_add(&spaces_generation, 1);
+	tree_hold(tree, 1, 0);
+	for (__u32 kind = 0; kind < MT_KINDS; kind++)
+		if (fresh.inherited[kind])
+			tree_exempt(tree, fresh.deadline, kind, fresh.inherited[kind]);
+	return 0;
+}
+
+__weak int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32 tree)
+{
+	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
 	s64 now[MT_KINDS];
 
 	if (space && !space_is_of(space, tgid, start_boot_ns)) {
@@ -189,9 +195,7 @@ __weak int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32
 		space = NULL;
 	}
 	if (!space) {
-		if (parent_mm)
-			space_inherit(&fresh, mm, parent_mm, now);
-		space_insert(mm, &fresh);
+		space_open(mm, parent_mm, tgid, start_boot_ns, tree);
 		space = bpf_map_lookup_elem(&mt_spaces, &mm);
 	}
 	if (!space) {

@@ -42,6 +42,8 @@ int space_end(u64 mm);
  * pointers are recycled at once.
  */
 int space_add(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32 tree);
+/* Its part that makes the entry. */
+int space_open(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u32 tree);
 
 /* Whether it was made for that process: the pointer alone may be another's by now. */
 static __always_inline bool space_is_of(const struct mt_space *space, __u32 tgid, u64 start_boot_ns)

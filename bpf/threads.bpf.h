@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which pid a reader knows a task by, and what the threads of a process have together: cpu time and, before 6.2, what they keep
- * back from the memory counters. Bounded walks along signal->thread_head, one per figure:
- * each is a function of integers that the verifier checks once (one walk for all of them
- * took an emulated 5.10 sixteen seconds to check).
+ * Which pid a reader knows a task by, and what the threads of a process have together: cpu
+ * time and, before 6.2, what they keep back from the memory counters. Bounded walks along
+ * signal->thread_head, one per figure: each is a function of integers that the verifier checks
+ * once (one walk for all of them took an emulated 5.10 sixteen seconds to check).
  *
  * A thread that is released moves its cpu time to its signal_struct, then leaves the list,
  * under a lock that a program cannot take. So walks count only when the thread count and
@@ -15,6 +15,7 @@
 #include "kernel.bpf.h"
 
 #define THREADS_TRIES 4
+#define THREADS_BLOCK 32
 
 struct threads {
 	u64 cpu_ns;	  /* of those that were read */

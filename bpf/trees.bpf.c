@@ -32,13 +32,17 @@ static __always_inline struct mt_settings *tree_find(__u32 id, struct mt_totals 
 	return settings;
 }
 
-/* Inherited memory of a tree, as its metric counts it, that is exempt at `now_ns`. */
-static __always_inline s64 tree_inherited_open(struct mt_settings *settings,
-					       struct mt_totals *totals, u64 now_ns)
+/* A loop of its own, which the verifier then walks once per program and not once per caller. */
+__weak s64 tree_inherited_open(__u32 id, u64 now_ns)
 {
-	struct mt_window_key key = {.tree = settings->id};
+	struct mt_window_key key = {.tree = id};
+	struct mt_settings *settings;
+	struct mt_totals *totals;
 	s64 sum = 0;
 
+	settings = tree_look(id, &totals);
+	if (!settings)
+		return 0;
 	for (int i = 0; i < MT_EPOCHS; i++) {
 		struct mt_window *window;
 
@@ -50,6 +54,15 @@ static __always_inline s64 tree_inherited_open(struct mt_settings *settings,
 			sum += charge_clamp(charge_measure(window->bytes, settings->metric));
 	}
 	return sum;
+}
+
+/* What is charged of `measured`, the tree's total as its metric counts it. */
+static __always_inline s64 tree_charged(const struct mt_totals *totals, __u32 id, s64 measured,
+					u64 now_ns)
+{
+	if (!charge_window_open(totals->last_epoch, now_ns))
+		return measured;
+	return measured - tree_inherited_open(id, now_ns);
 }
 
 /* Two CPUs may store in either order; the second look after the store lets the higher win. */
@@ -73,9 +86,7 @@ __weak int tree_peak(__u32 id)
 	settings = tree_find(id, &totals);
 	if (!settings)
 		return 0;
-	charged = charge_measure(totals->bytes, settings->metric);
-	if (charge_window_open(totals->last_epoch, now_ns))
-		charged -= tree_inherited_open(settings, totals, now_ns);
+	charged = tree_charged(totals, id, charge_measure(totals->bytes, settings->metric), now_ns);
 	peak_store(totals, charged, now_ns);
 	return 0;
 }
@@ -138,8 +149,8 @@ __weak int tree_edge(__u32 id, int grows)
 	tree = !(settings->flags & MT_SETTINGS_STOP_PROCESS);
 	measured = charge_measure(totals->bytes, settings->metric);
 	charged = measured;
-	if (measured > settings->stop_above && charge_window_open(totals->last_epoch, now_ns))
-		charged -= tree_inherited_open(settings, totals, now_ns);
+	if (measured > settings->stop_above)
+		charged = tree_charged(totals, id, measured, now_ns);
 	if (charged > settings->stop_above && (grows || tree)) {
 		if (tree)
 			totals->doomed = 1;
@@ -173,9 +184,7 @@ __weak int tree_oom(__u32 id, __u32 tgid, u64 task)
 	__builtin_memset(event, 0, sizeof(*event));
 	event->mono_ns = now_ns;
 	event->measured = charge_measure(totals->bytes, settings->metric);
-	event->charged = event->measured;
-	if (charge_window_open(totals->last_epoch, now_ns))
-		event->charged -= tree_inherited_open(settings, totals, now_ns);
+	event->charged = tree_charged(totals, id, event->measured, now_ns);
 	event->type = MT_EVENT_OOM;
 	event->tree = id;
 	event->tgid = tgid;
@@ -378,26 +387,31 @@ static __always_inline struct mt_window *window_make(struct mt_totals *totals,
 	return bpf_map_lookup_elem(&mt_windows, key);
 }
 
-/* What is taken back from a slot that is gone needs no slot: it was over long ago. */
+/* One tree of the chain; returns the one around it. What is taken back from a slot that is gone
+ * needs no slot: it was over long ago. */
+__weak __u32 window_move(__u32 id, u64 deadline, __u32 kind, s64 bytes)
+{
+	struct mt_window_key key = {.epoch = deadline, .tree = id};
+	struct mt_window *window = bpf_map_lookup_elem(&mt_windows, &key);
+	struct mt_settings *settings;
+	struct mt_totals *totals;
+
+	settings = tree_find(id, &totals);
+	if (!settings)
+		return 0;
+	if (!window && bytes > 0)
+		window = window_make(totals, &key);
+	if (window)
+		__sync_fetch_and_add(&window->bytes[kind & 3], bytes);
+	else if (bytes > 0)
+		loss_count(MT_LOSS_WINDOWS_FULL);
+	return settings->parent;
+}
+
 __weak int tree_exempt(__u32 id, u64 deadline, __u32 kind, s64 bytes)
 {
-	for (int depth = 0; depth < MT_DEPTH && id; depth++) {
-		struct mt_window_key key = {.epoch = deadline, .tree = id};
-		struct mt_window *window = bpf_map_lookup_elem(&mt_windows, &key);
-		struct mt_settings *settings;
-		struct mt_totals *totals;
-
-		settings = tree_find(id, &totals);
-		if (!settings)
-			break;
-		if (!window && bytes > 0)
-			window = window_make(totals, &key);
-		if (window)
-			__sync_fetch_and_add(&window->bytes[kind & 3], bytes);
-		else if (bytes > 0)
-			loss_count(MT_LOSS_WINDOWS_FULL);
-		id = settings->parent;
-	}
+	for (int depth = 0; depth < MT_DEPTH && id; depth++)
+		id = window_move(id, deadline, kind, bytes);
 	return 0;
 }
 

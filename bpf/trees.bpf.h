@@ -19,6 +19,9 @@ enum tree_found {
  * around it. */
 int tree_add(__u32 id, __u32 kind, s64 bytes);
 
+/* Its inherited memory whose window is open at `now_ns`, as its metric counts. */
+s64 tree_inherited_open(__u32 id, u64 now_ns);
+
 /* Looks whether the tree is charged more than ever, after a total grew. */
 int tree_peak(__u32 id);
 
@@ -47,6 +50,8 @@ int tree_bury(__u32 id, s64 zombies, u64 cpu_ns);
 
 /* Adds to the inherited memory that is exempt until epoch `deadline`. */
 int tree_exempt(__u32 id, u64 deadline, __u32 kind, s64 bytes);
+/* One link of that chain. */
+__u32 window_move(__u32 id, u64 deadline, __u32 kind, s64 bytes);
 
 /* Notes the tree's first member; 0 when there is no such tree. */
 int tree_root(__u32 id, __u32 tgid);

@@ -10,10 +10,29 @@
 
 #define CHARGE_INLINE static inline __attribute__((always_inline, unused))
 
+/*
+ * No branches where there is one for each of four kinds, or in loops over trees and windows: the
+ * verifier would follow all combinations. Sizes are far from the ends of the type.
+ */
+
+/* All bits when it is below zero, else none; hidden, or clang (14) makes a branch of it again. */
+CHARGE_INLINE __s64 charge_sign(__s64 bytes)
+{
+	__s64 mask = bytes >> 63;
+
+	__asm__("" : "+r"(mask));
+	return mask;
+}
+
 /* A per-CPU counter read without its remainders may be below zero for a while. */
 CHARGE_INLINE __s64 charge_clamp(__s64 bytes)
 {
-	return bytes < 0 ? 0 : bytes;
+	return bytes & ~charge_sign(bytes);
+}
+
+CHARGE_INLINE __s64 charge_least(__s64 one, __s64 other)
+{
+	return other + ((one - other) & charge_sign(one - other));
 }
 
 /* The first epoch at which an exemption opened at `now_ns` is over. */
@@ -35,9 +54,9 @@ CHARGE_INLINE int charge_window_open(__u64 deadline, __u64 now_ns)
  */
 CHARGE_INLINE __s64 charge_inherit(__s64 child, __s64 parent_inherited, int parent_open)
 {
-	__s64 most = parent_open ? charge_clamp(parent_inherited) : child;
+	__s64 most = parent_open ? parent_inherited : child;
 
-	return charge_clamp(child < most ? child : most);
+	return charge_least(charge_clamp(child), charge_clamp(most));
 }
 
 /* How far the ratchet turns: never above zero, except to undo what racing CPUs took
@@ -56,8 +75,7 @@ CHARGE_INLINE __s64 charge_mask(__u32 metric, __u32 kind)
 	return -(__s64)((metric >> kind) & 1);
 }
 
-/* The part of four kinds that a metric counts. Without branches: the verifier would follow all of
- * them, in every loop over trees and windows. */
+/* The part of four kinds that a metric counts. */
 CHARGE_INLINE __s64 charge_measure(const __s64 bytes[MT_KINDS], __u32 metric)
 {
 	return (bytes[MT_FILE] & charge_mask(metric, MT_FILE)) +

@@ -117,20 +117,37 @@ static void progs_steady(struct memtree_bpf *skel, struct steady ret_steady[STEA
 	memcpy(ret_steady, steady, sizeof(steady));
 }
 
+/* One handler for each event, and as many as it takes where one can miss it. */
+static void twins_choose(struct memtree_bpf *skel, const struct kernel_features *features)
+{
+	struct bpf_program *const twins[] = {
+		skel->progs.task_created,
+		skel->progs.fork_seen_again,
+		skel->progs.exec_seen_again,
+		skel->progs.exit_seen_again,
+	};
+	bool wanted = features->preemptible_handler;
+	struct steady steady[STEADY];
+
+	for (size_t i = 0; i < sizeof(twins) / sizeof(twins[0]); i++)
+		bpf_program__set_autoload(twins[i], wanted);
+	bpf_program__set_autoload(skel->progs.teardown_ended_again,
+				  wanted && features->exit_mmap_tracepoint);
+	progs_steady(skel, steady);
+	for (int i = 0; i < STEADY; i++) {
+		bpf_program__set_autoload(steady[i].prog, wanted);
+		bpf_program__set_autoattach(steady[i].prog, false);
+	}
+}
+
 static void programs_choose(struct loader *loader, bool fexit)
 {
 	const struct kernel_features *features = &loader->features;
 	struct memtree_bpf *skel = loader->skel;
 	struct bpf_program *on_demand[MT_PROGS];
-	struct steady steady[STEADY];
 
-	progs_steady(skel, steady);
-	for (int i = 0; i < STEADY; i++) {
-		bpf_program__set_autoload(steady[i].prog, features->preemptible_handler);
-		bpf_program__set_autoattach(steady[i].prog, false);
-	}
+	twins_choose(skel, features);
 	bpf_program__set_autoload(skel->progs.teardown_ended, features->exit_mmap_tracepoint);
-	bpf_program__set_autoload(skel->progs.teardown_ended_again, features->exit_mmap_tracepoint);
 	bpf_program__set_autoload(skel->progs.teardown_returned, fexit);
 	bpf_program__set_autoload(skel->progs.oom_killed, features->oom_tracepoint);
 	bpf_program__set_autoload(skel->progs.cpu_offset_learn, features->percpu_counters);
