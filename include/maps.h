@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 #define MT_MAGIC 0x6565727474656d6dULL /* "mmettree" in memory on little endian */
-#define MT_LAYOUT 11
+#define MT_LAYOUT 12
 
 /* The kernel's own order of mm counters (MM_FILEPAGES ... MM_SHMEMPAGES, since 4.5). */
 enum mt_kind {
@@ -224,7 +224,8 @@ struct mt_window {
  * readers before they run snapshot_cgroups; any live member is right, the root best. */
 
 /* Policies: slot -> what is done about a tree's limit. Written by who registers or changes the
- * tree, read by the loader, who acts for all trees of its tracker. */
+ * tree, read by the loader, who acts for all trees of its tracker. After the tree's end it stays,
+ * with its name, until the slot is claimed again: what happened last may be told late. */
 enum mt_on_limit {
 	MT_ON_LIMIT_TERM, /* SIGTERM, the grace time, SIGKILL */
 	MT_ON_LIMIT_WARN, /* nothing but the report */
@@ -257,8 +258,10 @@ struct mt_policy {
 	__u32 dry_run;
 	__u32 kill_process;	 /* 1: the process that allocates, not the tree */
 	char hook[MT_HOOK_SIZE]; /* a command for sh, run before the first signal; "": none */
+	char name[MT_NAME_SIZE]; /* of a tree that has ended; "" while the registry has it */
 };
-_Static_assert(sizeof(struct mt_policy) == 64 + MT_HOOK_SIZE, "mt_policy has no hidden padding");
+_Static_assert(sizeof(struct mt_policy) == 64 + MT_HOOK_SIZE + MT_NAME_SIZE,
+	       "mt_policy has no hidden padding");
 
 /* Claims: inserted with BPF_NOEXIST by who sends the event of a round, deleted when the next is
  * armed. LRU, as one may come late: then it is forgotten when room is needed. */

@@ -40,18 +40,22 @@ static const char *name_of(struct guard *guard, uint32_t tree)
 	return ward_name(ward_of(guard, tree), guard->warden.tracker, tree);
 }
 
-/* Of a tree whose slot may have been closed already: then as it was seen last. */
+/* True when the tree is open. Of one that has ended it is the policy that it had, as long as its
+ * slot is not another's; then as it was seen last. */
 static bool policy_find(struct guard *guard, uint32_t tree, struct mt_policy *ret_policy)
 {
 	uint32_t slot = tree & (guard->capacity - 1);
+	struct mt_registration registration;
 
-	if (!tracker_lookup(guard->warden.tracker, MT_MAP_POLICIES, &slot, ret_policy) &&
-	    ret_policy->id == tree)
-		return true;
-	*ret_policy = guard->wards[slot].policy;
-	if (ret_policy->id != tree)
-		*ret_policy = (struct mt_policy){.id = tree};
-	return false;
+	if (tracker_lookup(guard->warden.tracker, MT_MAP_POLICIES, &slot, ret_policy) ||
+	    ret_policy->id != tree) {
+		*ret_policy = guard->wards[slot].policy;
+		if (ret_policy->id != tree)
+			*ret_policy = (struct mt_policy){.id = tree};
+		return false;
+	}
+	return !tracker_lookup(guard->warden.tracker, MT_MAP_REGISTRY, &slot, &registration) &&
+	       registration.id == tree;
 }
 
 /* The ward is the tree's from then on. Of a tree that is gone only what has `happened` to it

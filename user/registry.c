@@ -43,25 +43,43 @@ static bool registry_review(struct tracker *tracker, const char *name, uint32_t 
 	return taken;
 }
 
-/* Claims a free slot for the registration and gives it an id that was never given. */
-static int registry_claim(struct tracker *tracker, struct mt_registration *registration)
+/* The lowest id above `least` that a free slot would give; 0: none. Negative errno. */
+static int64_t id_next(const struct tracker *tracker, uint32_t least)
 {
-	uint32_t capacity = tracker->header.tree_capacity;
+	uint32_t capacity = tracker->header.tree_capacity, next = 0;
 
 	for (uint32_t i = 1; i <= capacity; i++) {
 		__u32 slot = i & (capacity - 1);
 		struct mt_settings settings;
+		uint32_t id;
 
 		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings))
 			return -errno;
-		registration->id = settings.last_id ? settings.last_id + capacity : i;
+		id = settings.last_id ? settings.last_id + capacity : i;
+		if (!settings.id && id > least && (!next || id < next))
+			next = id;
+	}
+	return next;
+}
+
+/* Claims a free slot for the registration and gives it an id that was never given. The slot that
+ * has been free for longest: what is left of its last tree may still be told. */
+static int registry_claim(struct tracker *tracker, struct mt_registration *registration)
+{
+	int64_t id = id_next(tracker, 0);
+
+	while (id > 0) {
+		__u32 slot = slot_of(tracker, (uint32_t)id);
+
+		registration->id = (uint32_t)id;
 		if (!bpf_map_update_elem(tracker->maps[MT_MAP_REGISTRY], &slot, registration,
 					 BPF_NOEXIST))
 			return 0;
 		if (errno != EEXIST)
 			return -errno;
+		id = id_next(tracker, (uint32_t)id);
 	}
-	return -ENOSPC;
+	return id ? (int)id : -ENOSPC;
 }
 
 /* How many trees lie around one, itself included. */
@@ -197,12 +215,21 @@ int registry_policy(struct tracker *tracker, uint32_t tree, const struct mt_poli
 	return nudge(tracker, tree);
 }
 
+static void windows_delete(struct tracker *tracker, uint32_t tree, const struct mt_totals *totals)
+{
+	for (int i = 0; i < MT_EPOCHS; i++) {
+		struct mt_window_key key = {.epoch = totals->epochs[i], .tree = tree};
+
+		if (key.epoch)
+			bpf_map_delete_elem(tracker->maps[MT_MAP_WINDOWS], &key);
+	}
+}
+
 void registry_close(struct tracker *tracker, uint32_t tree)
 {
 	struct mt_registration registration;
 	struct mt_settings closed = {.last_id = tree};
 	struct mt_policy policy = {};
-	const struct mt_policy none = {};
 	struct mt_totals totals = {};
 	__u32 slot = slot_of(tracker, tree);
 
@@ -212,16 +239,14 @@ void registry_close(struct tracker *tracker, uint32_t tree)
 		return;
 	/* With what its events have claimed. */
 	registry_disarm(tracker, tree, 0);
-	bpf_map_lookup_elem(tracker->maps[MT_MAP_POLICIES], &slot, &policy);
+	if (bpf_map_lookup_elem(tracker->maps[MT_MAP_POLICIES], &slot, &policy) ||
+	    policy.id != tree)
+		policy = (struct mt_policy){.id = tree};
+	memcpy(policy.name, registration.name, sizeof(policy.name));
+	bpf_map_update_elem(tracker->maps[MT_MAP_POLICIES], &slot, &policy, BPF_ANY);
 	bpf_map_update_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &closed, BPF_ANY);
-	bpf_map_update_elem(tracker->maps[MT_MAP_POLICIES], &slot, &none, BPF_ANY);
 	if (!bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals))
-		for (int i = 0; i < MT_EPOCHS; i++) {
-			struct mt_window_key key = {.epoch = totals.epochs[i], .tree = tree};
-
-			if (key.epoch)
-				bpf_map_delete_elem(tracker->maps[MT_MAP_WINDOWS], &key);
-		}
+		windows_delete(tracker, tree, &totals);
 	memset(&totals, 0, sizeof(totals));
 	bpf_map_update_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals, BPF_ANY);
 	bpf_map_delete_elem(tracker->maps[MT_MAP_REGISTRY], &slot);

@@ -42,10 +42,16 @@ const char *ward_name(struct ward *ward, const struct tracker *tracker, uint32_t
 {
 	uint32_t slot = tree & (tracker->header.tree_capacity - 1);
 	struct mt_registration registration;
+	struct mt_policy policy;
+	const char *name = "";
 
 	if (!tracker_lookup(tracker, MT_MAP_REGISTRY, &slot, &registration) &&
-	    registration.id == tree && registration.name[0]) {
-		memcpy(ward->name, registration.name, sizeof(ward->name));
+	    registration.id == tree)
+		name = registration.name;
+	else if (!tracker_lookup(tracker, MT_MAP_POLICIES, &slot, &policy) && policy.id == tree)
+		name = policy.name;
+	if (name[0]) {
+		memcpy(ward->name, name, sizeof(ward->name));
 		ward->named = tree;
 	}
 	return ward->named == tree ? ward->name : "";

@@ -306,6 +306,34 @@ static void test_verdicts_are_kept_and_followed(void **state)
 	await_trackers(0);
 }
 
+/* When its loader comes to read of it, the tree has ended and another one stands after it. */
+static void test_a_stop_is_told_after_the_end(void **state)
+{
+	struct started outer = start(
+		NULL, "run -n outer -- sh -c '$S --eat say ready await $G0; "
+		      "$M run -n estop -l 24M --on-limit kill -- $S --eat anon 60M await $G1; "
+		      "$M run -n later -- $S --eat say done; $S --eat await $G1'");
+	struct started follower;
+
+	(void)state;
+	text_await(outer.out, "ready");
+	follower = start(NULL, "events -v -f");
+	text_await(follower.err, "followed");
+	kill(outer.pid, SIGSTOP);
+	gate_push(0);
+	text_await(outer.out, "done");
+	kill(outer.pid, SIGCONT);
+	text_await(follower.out, "estop ended");
+	gate_push(1);
+	finish(outer);
+	assert_int_equal(outcome.status, 0);
+	finish(follower);
+	assert_int_equal(outcome.status, 0);
+	assert_printed("estop over its limit: stopped by the kernel at 2");
+	assert_printed(" of 24.0M, process ");
+	await_trackers(0);
+}
+
 /* While its memtree is stopped the ring fills with what members do, and no more than half. */
 static void test_stories_leave_room_for_crossings(void **state)
 {
@@ -382,6 +410,7 @@ int events_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		event_test(test_verdicts_are_kept_and_followed),
+		event_test(test_a_stop_is_told_after_the_end),
 		event_test(test_stories_leave_room_for_crossings),
 		event_test(test_an_oom_kill_is_told),
 	};
