@@ -3,8 +3,8 @@
  * Birth, exec and death of member processes.
  *
  * From 7.0 a handler that is preempted makes the kernel drop every firing of the same
- * program on that CPU, so each of these is attached twice (fork three times, on two
- * tracepoints) and everything below is idempotent: an insert with BPF_NOEXIST or a delete
+ * program on that CPU, so there each of these is attached twice (fork three times, on two
+ * tracepoints), and everything below is idempotent: an insert with BPF_NOEXIST or a delete
  * that succeeds is the claim for what must happen once. A twin that finds everything done
  * leaves early; what is missing it does again, whatever the first one failed at.
  *

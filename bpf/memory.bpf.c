@@ -115,7 +115,7 @@ int BPF_PROG(memory_moved, struct mm_struct *mm, int member)
 	return 0;
 }
 
-/* mmap:exit_mmap, from 6.1. Twice, as from 7.0 a preempted handler misses events. */
+/* mmap:exit_mmap, from 6.1. Twice where a preempted handler misses events. */
 SEC("tp_btf/exit_mmap")
 int BPF_PROG(teardown_ended, struct mm_struct *mm)
 {

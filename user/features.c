@@ -48,7 +48,7 @@ static const struct {
 	[FEATURE_STEADY_HANDLERS] =
 		{"steady_handlers", USE_ALWAYS, false,
 		 "no sign that handlers can be preempted and miss events",
-		 "preempted handlers miss events: a steady twin is attached, too"},
+		 "preempted handlers miss events: each has twins, one of them steady"},
 	[FEATURE_RECURSION_MISSES] = {"recursion_misses", USE_ALWAYS, false,
 				      "events that a handler missed are counted below",
 				      "events that a handler missed are not counted"},

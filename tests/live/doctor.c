@@ -279,8 +279,8 @@ static int statistics_setting(void)
 
 static void test_the_cost_of_a_busy_tracker(void **state)
 {
-	static const char *const programs[] = {"memory_moved", "task_created", "fork_seen",
-					       "exec_seen", "exit_seen"};
+	static const char *const programs[] = {"memory_moved", "fork_seen", "exec_seen",
+					       "exit_seen"};
 	static const char *const keys[] = {"id",       "pid",	      "maps",
 					   "losses",   "unhealed",    "healthy",
 					   "programs", "measured_ns", NULL};
