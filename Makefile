@@ -54,7 +54,7 @@ PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family
 	features health cgroupfs row quoted runtimes verdict journal wire
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
 	launch limit request follow summary forget killing record serve report errand hook pss \
-	ward guard dial told run add set rm kill ps tree beside shadow contrast compare aside members \
+	ward guard pins daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
 	explanation explain events why probe vitals diagnosis doctor
 
 BPF_OBJECTS := $(BPF_SOURCES:%=$(OUT)/bpf/%.bpf.o)
@@ -137,7 +137,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
 	escapes box table explain boxed eater hog limits limits_spikes limits_alone killing monitor \
-	events readers confirm hooks doctor
+	events readers confirm hooks daemon doctor
 
 # Everything, counted: ends with "N passed, N failed, N skipped".
 test: packages

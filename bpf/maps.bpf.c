@@ -24,6 +24,7 @@ struct health_map mt_health SEC(".maps");
 const volatile __u32 page_shift = 12;
 const volatile __u32 cpus_possible = 1;
 const volatile __u32 tree_slot_mask = 0;
+const volatile bool ends_are_told = false;
 const volatile bool teardown_is_seen = false;
 const volatile __u32 fault_wait_ns = 0;
 bool fault_refuse;

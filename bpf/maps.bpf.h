@@ -185,6 +185,7 @@ extern struct no_census_map mt_no_census SEC(".maps");
 extern struct health_map mt_health SEC(".maps");
 
 extern const volatile __u32 tree_slot_mask; /* tree capacity - 1 */
+extern const volatile bool ends_are_told;   /* of trees: nobody else may be waiting for them */
 
 extern bool stories_are_heard; /* by somebody: only then they are told */
 

@@ -327,6 +327,23 @@ __weak int tree_add(__u32 id, __u32 kind, s64 bytes)
 	return found;
 }
 
+__weak int tree_end_tell(__u32 id)
+{
+	struct mt_event *event = bpf_ringbuf_reserve(&mt_events, sizeof(*event), 0);
+
+	if (!event) {
+		loss_count(MT_LOSS_EVENTS);
+		return 0;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->mono_ns = bpf_ktime_get_ns();
+	event->type = MT_EVENT_END;
+	event->tree = id;
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/* Who takes the last one sees 0; two may, and tell it twice. */
 __weak int tree_hold(__u32 id, s64 holds, s64 forks)
 {
 	for (int depth = 0; depth < MT_DEPTH && id; depth++) {
@@ -340,6 +357,8 @@ __weak int tree_hold(__u32 id, s64 holds, s64 forks)
 		parent = settings->parent;
 		__sync_fetch_and_add(&totals->forks, forks);
 		__sync_fetch_and_add(&totals->holds, holds);
+		if (ends_are_told && holds < 0 && *(volatile s64 *)&totals->holds <= 0)
+			tree_end_tell(id);
 		id = parent;
 	}
 	return 0;

@@ -41,6 +41,9 @@ int tree_edges(__u32 id, __u32 kind, s64 moved);
 /* Whether it, or one around it, is doomed. */
 int tree_is_doomed(__u32 id);
 
+/* Tells the loader that nothing is left of the tree. */
+int tree_end_tell(__u32 id);
+
 /* Counts a process or an address space (+1) or its end (-1); a birth also in `forks`. */
 int tree_hold(__u32 id, s64 holds, s64 forks);
 

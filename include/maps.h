@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 #define MT_MAGIC 0x6565727474656d6dULL /* "mmettree" in memory on little endian */
-#define MT_LAYOUT 12
+#define MT_LAYOUT 13
 
 /* The kernel's own order of mm counters (MM_FILEPAGES ... MM_SHMEMPAGES, since 4.5). */
 enum mt_kind {
@@ -90,7 +90,7 @@ enum mt_prog {
 struct mt_tracker {
 	__u64 magic;
 	__u32 layout;
-	__u32 loader_tgid;
+	__u32 loader_tgid; /* who acts for the limits: of a pinned tracker the daemon, or the last one */
 	__u32 map_ids[MT_MAPS];
 	__u32 prog_ids[MT_PROGS];
 	__u32 link_ids[MT_LINKS_MAX]; /* 0 ends the list */
@@ -98,8 +98,10 @@ struct mt_tracker {
 	__u32 process_capacity;
 	__u32 thread_remainders; /* 1: threads keep remainders (before 6.2), 0: CPUs do */
 	__u32 error_bound_bytes; /* per kind, thread or CPU: what may be kept back */
+	__u32 pinned;		 /* 1: it outlives its loader, and serves the whole node */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct mt_tracker) == 16 + 4 * (MT_MAPS + MT_PROGS + MT_LINKS_MAX) + 16,
+_Static_assert(sizeof(struct mt_tracker) == 16 + 4 * (MT_MAPS + MT_PROGS + MT_LINKS_MAX) + 24,
 	       "mt_tracker has no hidden padding");
 
 /*
@@ -110,7 +112,7 @@ struct mt_registration {
 	char name[MT_NAME_SIZE];
 	__u64 started_boot_ns; /* its root; of `run` the registration, just after the fork */
 	__u32 id;
-	__u32 owner_tgid; /* the memtree that waits for this tree */
+	__u32 owner_tgid; /* the memtree that waits for this tree, 0: nobody, its end closes it */
 };
 _Static_assert(sizeof(struct mt_registration) == 80, "mt_registration has no hidden padding");
 
@@ -279,6 +281,7 @@ enum mt_event_type {
 	MT_EVENT_STOP,	  /* the kernel stopped the tree, or the process, `tgid` first */
 	MT_EVENT_CHANGED, /* somebody changed its policy, or asks to look */
 	MT_EVENT_OOM,	  /* the kernel's OOM killer chose the member `tgid` */
+	MT_EVENT_END,	  /* nothing is left of the tree; of a pinned tracker only */
 	MT_EVENT_FORK,	  /* a new member `tgid`, child of `ppid` */
 	MT_EVENT_EXEC,
 	MT_EVENT_EXIT,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * memtree add: makes a running process and its descendants a tree, and stays until the tree
- * ends or it is interrupted. Nothing is done to the processes.
+ * memtree add: makes a running process and its descendants a tree. With a daemon that is all;
+ * without one it stays until the tree ends or it is interrupted. Nothing is done to the processes.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -16,6 +16,7 @@
 #include "clock.h"
 #include "commands.h"
 #include "follow.h"
+#include "forget.h"
 #include "guard.h"
 #include "loader.h"
 #include "options.h"
@@ -121,7 +122,8 @@ static int process_judge(struct add *add, const struct tracker *tracker)
 	return 0;
 }
 
-/* No tracker may know it yet: its memory would be followed twice. */
+/* No tracker may know it yet: its memory would be followed twice. The daemon's is taken, if there is
+ * one. */
 static int trackers_ask(struct add *add)
 {
 	struct tracker **trackers;
@@ -133,7 +135,10 @@ static int trackers_ask(struct add *add)
 	err = 0;
 	for (int i = 0; i < count && !err; i++)
 		err = process_judge(add, trackers[i]);
+	add->tracker = trackers_take_pinned(trackers, count);
 	trackers_close(trackers, count);
+	if (!err && add->tracker)
+		err = request_check_shared(&add->options->tree);
 	return err;
 }
 
@@ -213,12 +218,32 @@ static int tree_wait(struct add *add)
 			  add->request.name);
 }
 
+/* With a daemon nothing is left to do here. */
+static int tree_leave(struct add *add)
+{
+	int err = tree_adopt(add);
+
+	/* Nobody else would clear away the half of a tree. */
+	if (err && add->tree)
+		forget_tree(add->tracker, add->tree);
+	if (err)
+		return err;
+	err = registry_disown(add->tracker, add->tree);
+	if (err)
+		return talk_error(err, "%s cannot be left to the daemon: %s", add->request.name,
+				  strerror(-err));
+	talk_detail("%s: tracked by the daemon", add->request.name);
+	return 0;
+}
+
 static int add_tree(struct add *add)
 {
 	int err = process_open(add);
 
 	if (!err)
 		err = trackers_ask(add);
+	if (!err && add->tracker)
+		return tree_leave(add);
 	if (!err)
 		err = tracker_load(add);
 	if (!err)

@@ -14,6 +14,7 @@ int command_compare(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_why(int argc, char **argv);
+int command_daemon(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 
 #endif /* MEMTREE_COMMANDS_H */

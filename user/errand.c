@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,12 +26,16 @@ struct errand {
 };
 
 /* What the loop has blocked or handles is nothing to it. */
-static _Noreturn void child_main(errand_fn work, const void *context, int fd)
+static _Noreturn void child_main(errand_fn work, const void *context, int fd, pid_t parent)
 {
 	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	sigset_t none;
 
 	setsid();
+	/* Who waits for it is gone: nobody would end it at its deadline. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(2, 1) < 0)
@@ -105,6 +110,7 @@ int errand_start(struct event_base *loop, errand_fn work, const void *work_conte
 {
 	struct errand *errand = calloc(1, sizeof(*errand));
 	int ends[2], err;
+	pid_t parent;
 
 	if (!errand)
 		return -ENOMEM;
@@ -115,9 +121,10 @@ int errand_start(struct event_base *loop, errand_fn work, const void *work_conte
 		return err;
 	}
 	errand->told = ends[0];
+	parent = getpid();
 	errand->pid = fork();
 	if (!errand->pid)
-		child_main(work, work_context, ends[1]);
+		child_main(work, work_context, ends[1], parent);
 	err = errand->pid < 0 ? -errno : 0;
 	close(ends[1]);
 	if (err) {

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "look.h"
+#include "registry.h"
 #include "report.h"
 #include "serve.h"
 #include "talk.h"
@@ -28,6 +29,7 @@ struct guard {
 	bool disarmed;		   /* and that was told */
 	unsigned int stories_left; /* of those told in one go */
 	uint64_t stories_lost;	   /* by now, told or before anybody listened */
+	uint64_t events_lost;	   /* by now, and looked for */
 };
 
 static struct ward *ward_of(struct guard *guard, uint32_t tree)
@@ -68,6 +70,21 @@ static struct ward *ward_get(struct guard *guard, uint32_t tree, bool happened)
 	if (!policy_find(guard, tree, &policy) && ward->tree != tree && (!happened || ward->tree))
 		return NULL;
 	return ward_take(ward, &guard->warden, &policy) ? NULL : ward;
+}
+
+static void wards_each(struct guard *guard, void (*what)(struct ward *ward))
+{
+	for (uint32_t slot = 0; slot < guard->capacity; slot++) {
+		struct mt_policy policy;
+		struct ward *ward;
+
+		if (tracker_lookup(guard->warden.tracker, MT_MAP_POLICIES, &slot, &policy) ||
+		    !policy.id)
+			continue;
+		ward = ward_get(guard, policy.id, false);
+		if (ward)
+			what(ward);
+	}
 }
 
 /* Of any tree, with a limit or without. */
@@ -119,6 +136,10 @@ static int on_event(void *context, void *data, size_t size)
 		guard_oom(guard, event);
 		return 0;
 	}
+	if (event->type == MT_EVENT_END) {
+		registry_sweep(guard->warden.tracker, event->tree);
+		return 0;
+	}
 	if (ward_of(guard, event->tree)->ended == event->tree)
 		return 0;
 	ward = ward_get(guard, event->tree, event->type == MT_EVENT_STOP);
@@ -131,24 +152,45 @@ static int on_event(void *context, void *data, size_t size)
 
 static uint64_t stories_lost(const struct guard *guard)
 {
-	uint64_t losses[MT_LOSSES];
+	uint64_t lost = guard->stories_lost;
 
-	return tracker_losses(guard->warden.tracker, losses) ? guard->stories_lost
-							     : losses[MT_LOSS_STORIES];
+	tracker_loss(guard->warden.tracker, MT_LOSS_STORIES, &lost);
+	return lost;
 }
 
-static void ring_read(struct guard *guard)
+static void stories_count(struct guard *guard)
 {
 	uint64_t lost;
 
-	guard->stories_left = STORIES_AT_ONCE;
-	ring_buffer__consume(guard->ring);
 	if (!serve_is_heard(guard->warden.serve))
 		return;
 	lost = stories_lost(guard);
 	if (lost > guard->stories_lost)
 		report_lost(guard->warden.serve, guard->warden.tracker, lost - guard->stories_lost);
 	guard->stories_lost = lost;
+}
+
+/* What found no room in the ring may have been a crossing, or the end, of any tree. */
+static void events_recover(struct guard *guard)
+{
+	uint64_t lost = guard->events_lost;
+
+	tracker_loss(guard->warden.tracker, MT_LOSS_EVENTS, &lost);
+	if (lost == guard->events_lost)
+		return;
+	talk_note("tracker %u: %llu events found no room in the ring: every tree is looked at",
+		  guard->warden.tracker->id, (unsigned long long)(lost - guard->events_lost));
+	guard->events_lost = lost;
+	registry_sweep(guard->warden.tracker, 0);
+	wards_each(guard, ward_look);
+}
+
+static void ring_read(struct guard *guard)
+{
+	guard->stories_left = STORIES_AT_ONCE;
+	ring_buffer__consume(guard->ring);
+	stories_count(guard);
+	events_recover(guard);
 }
 
 static void on_ring(evutil_socket_t fd, short what, void *context)
@@ -165,21 +207,6 @@ static void on_hearing(void *context, bool heard)
 
 	guard->stories_lost = stories_lost(guard);
 	tracker_call(guard->warden.tracker, MT_PROG_STORIES_HEAR, args, 1, NULL);
-}
-
-static void wards_look(struct guard *guard)
-{
-	for (uint32_t slot = 0; slot < guard->capacity; slot++) {
-		struct mt_policy policy;
-		struct ward *ward;
-
-		if (tracker_lookup(guard->warden.tracker, MT_MAP_POLICIES, &slot, &policy) ||
-		    !policy.id)
-			continue;
-		ward = ward_get(guard, policy.id, false);
-		if (ward)
-			ward_look(ward);
-	}
 }
 
 /* Too many trees were ended, or that is over: all alarms are placed anew. */
@@ -207,7 +234,7 @@ static void on_disarmed(evutil_socket_t fd, short what, void *context)
 		event_add(guard->warden.disarmed, &wait);
 	}
 	if (guard->disarmed != was_told)
-		wards_look(guard);
+		wards_each(guard, ward_look);
 }
 
 int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_kills,
@@ -234,8 +261,11 @@ int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_ki
 	}
 	/* A parent that ignores it would have the errands reaped unseen. */
 	signal(SIGCHLD, SIG_DFL);
-	/* Trees that had their limits before this guard. */
-	wards_look(guard);
+	/* What the memtree before this one has left, in the ring and undone. */
+	ring_read(guard);
+	wards_each(guard, ward_resume);
+	registry_sweep(tracker, 0);
+	wards_each(guard, ward_look);
 	*ret_guard = guard;
 	return 0;
 }

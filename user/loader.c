@@ -160,6 +160,7 @@ static void programs_choose(struct loader *loader, bool fexit)
 	skel->rodata->cpus_possible = (__u32)libbpf_num_possible_cpus();
 	skel->rodata->fault_wait_ns = loader->options->fault_wait_ns;
 	skel->rodata->tree_slot_mask = loader->tree_capacity - 1;
+	skel->rodata->ends_are_told = loader->options->pinned;
 	skel->rodata->teardown_is_seen = features->exit_mmap_tracepoint || fexit;
 }
 
@@ -350,6 +351,7 @@ static int tracker_announce(struct loader *loader)
 		.tree_capacity = loader->tree_capacity,
 		.process_capacity = loader->process_capacity,
 		.thread_remainders = loader->features.thread_remainders,
+		.pinned = loader->options->pinned,
 		.error_bound_bytes = error_bound(&loader->features),
 	};
 	__u32 zero = 0;

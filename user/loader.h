@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Loads the programs into the kernel and attaches them: the only room that sees the
- * skeleton. Nothing is pinned: everything goes with the process, however it dies.
+ * skeleton. Here nothing is pinned: everything goes with the process, however it dies (pins.h
+ * sees to what shall not).
  */
 #ifndef MEMTREE_LOADER_H
 #define MEMTREE_LOADER_H
@@ -14,6 +15,7 @@ struct loader;
 struct loader_options {
 	uint32_t process_capacity; /* process slots, 0: the default of 8192 */
 	uint32_t tree_capacity;	   /* tree slots, 0: the default; rounded up to a power of 2 */
+	bool pinned; /* it is to outlive this process: its header says so, and ends of trees are told */
 	uint32_t fault_wait_ns; /* for tests, 0 else: the handlers of fork and exit take so long */
 };
 

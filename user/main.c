@@ -28,7 +28,7 @@ static const struct command commands[] = {
 	{"explain", command_explain, "every number that people quote for a tree, with its formula"},
 	{"events", command_events, "crossings, warnings, kills and OOM kills; -f as they come"},
 	{"why", command_why, "what was decided about a tree, and on what ground"},
-	{"daemon", NULL, NULL},
+	{"daemon", command_daemon, "one tracker for the whole node, that outlives its daemon"},
 	{"groups", NULL, NULL},
 	{"audit", NULL, NULL},
 	{"doctor", command_doctor, "what this kernel offers, and whether the trackers are healthy"},

@@ -18,11 +18,17 @@ static uint32_t slot_of(const struct tracker *tracker, uint32_t tree)
 
 static bool process_is_alive(uint32_t tgid)
 {
-	return !kill((pid_t)tgid, 0) || errno != ESRCH;
+	return tgid && (!kill((pid_t)tgid, 0) || errno != ESRCH);
 }
 
-/* Whether another tree has the name; frees the slots of ended trees that nobody waits for:
- * their memtree was killed, or they were hidden. */
+/* Its memtree was killed, or it was hidden, or left to its end. One without a root is being made. */
+static bool is_left(const struct mt_registration *registration, const struct mt_totals *totals)
+{
+	return totals->root_tgid && totals->holds <= 0 &&
+	       (!registration->name[0] || !process_is_alive(registration->owner_tgid));
+}
+
+/* Whether another tree has the name; frees the slots of ended trees that nobody waits for. */
 static bool registry_review(struct tracker *tracker, const char *name, uint32_t own)
 {
 	struct mt_registration registration;
@@ -34,8 +40,7 @@ static bool registry_review(struct tracker *tracker, const char *name, uint32_t 
 		    bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals) ||
 		    registration.id == own)
 			continue;
-		if (totals.root_tgid && !totals.holds &&
-		    (!registration.name[0] || !process_is_alive(registration.owner_tgid)))
+		if (is_left(&registration, &totals))
 			registry_close(tracker, registration.id);
 		else if (!strcmp(registration.name, name))
 			taken = true;
@@ -253,6 +258,37 @@ void registry_close(struct tracker *tracker, uint32_t tree)
 	/* What was begun is told as ended. */
 	if (policy.limit || policy.vmem_limit)
 		nudge(tracker, tree);
+}
+
+void registry_sweep(struct tracker *tracker, uint32_t tree)
+{
+	for (__u32 slot = 0; slot < tracker->header.tree_capacity; slot++) {
+		struct mt_registration registration;
+		struct mt_totals totals;
+
+		if (tree && slot != slot_of(tracker, tree))
+			continue;
+		if (!bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration) &&
+		    !bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals) &&
+		    (!tree || registration.id == tree) && is_left(&registration, &totals))
+			registry_close(tracker, registration.id);
+	}
+}
+
+int registry_disown(struct tracker *tracker, uint32_t tree)
+{
+	struct mt_registration registration;
+	__u32 slot = slot_of(tracker, tree);
+
+	if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration))
+		return -errno;
+	if (registration.id != tree)
+		return -ENOENT;
+	registration.owner_tgid = 0;
+	if (bpf_map_update_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration, BPF_EXIST))
+		return -errno;
+	registry_sweep(tracker, tree);
+	return 0;
 }
 
 int64_t registry_holds(const struct tracker *tracker, uint32_t tree)

@@ -29,6 +29,13 @@ int registry_open(struct tracker *tracker, const struct tree_request *request, u
  * the tree is gone. */
 int registry_policy(struct tracker *tracker, uint32_t tree, const struct mt_policy *policy);
 
+/* Nobody waits for it any more: its end closes it, when a daemon sees that. At once if it has ended
+ * already. Negative errno. */
+int registry_disown(struct tracker *tracker, uint32_t tree);
+
+/* Closes it if it has ended and nobody waits for it; with 0 all of these. */
+void registry_sweep(struct tracker *tracker, uint32_t tree);
+
 /* Frees a slot; members that still name it are counted as losses from now on. */
 void registry_close(struct tracker *tracker, uint32_t tree);
 

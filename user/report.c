@@ -367,6 +367,25 @@ void report_stop(struct serve *serve, const struct subject *subject, struct repo
 	serve_occurrence(serve, record);
 }
 
+void report_resume(struct serve *serve, const struct subject *subject, struct report *report)
+{
+	char charged[UNITS_SIZE_TEXT], text[SENTENCE];
+	json_t *record;
+
+	report->begun_mono_ns = clock_ns(CLOCK_MONOTONIC);
+	report->charged = subject->tree->charged;
+	report->processes = subject->tree->processes;
+	snprintf(
+		text, sizeof(text),
+		"its end had begun when its memtree stopped: goes on with %u processes, charged %s",
+		report->processes, units_format_size(report->charged, charged));
+	say(label(subject), text);
+	record = record_now(subject, "resumed", text);
+	record_add_inputs(record, subject);
+	record_add_dump(record, subject);
+	serve_occurrence(serve, record);
+}
+
 void report_spare(struct serve *serve, const struct subject *subject, int64_t pss)
 {
 	char charged[UNITS_SIZE_TEXT], limit[UNITS_SIZE_TEXT], fits[UNITS_SIZE_TEXT];

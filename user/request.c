@@ -135,6 +135,19 @@ void request_name(struct tree_request *request, const char *comm, pid_t pid)
 	}
 }
 
+int request_check_shared(const struct tree_options *options)
+{
+	const char *option = options->loader.process_capacity ? "--capacity"
+			     : options->has_max_kills	      ? "--max-kills"
+							      : NULL;
+
+	return option ? talk_error(-EINVAL,
+				   "%s is for a tracker of its own: this one is another memtree's "
+				   "(see memtree doctor)",
+				   option)
+		      : 0;
+}
+
 int request_open(struct tracker *tracker, const struct tree_request *request, uint32_t *ret_tree)
 {
 	int err = registry_open(tracker, request, ret_tree);

@@ -39,6 +39,9 @@ uint64_t request_parse_window(const char *command, const char *text);
 /* Names it COMM-PID, with what a name may not contain replaced. */
 void request_name(struct tree_request *request, const char *comm, pid_t pid);
 
+/* What is for a tracker of its own is refused where another memtree has it: one line, -EINVAL. */
+int request_check_shared(const struct tree_options *options);
+
 /* registry_open with its failures said in one line each. */
 int request_open(struct tracker *tracker, const struct tree_request *request, uint32_t *ret_tree);
 

@@ -4,8 +4,9 @@
  *
  * The child registers itself from inside the kernel before its exec, so that no page and
  * no fork of the command comes before the tracker knows it. Within a tracked tree the new
- * one is registered with that tree's tracker, and keeps it alive; otherwise an own one is
- * loaded. Nothing is pinned: the kernel drops it all with the last process that holds it.
+ * one is registered with that tree's tracker, and keeps it alive; else with the daemon's, if
+ * there is one; otherwise an own one is loaded. That is not pinned: the kernel drops it all with
+ * the last process that holds it.
  */
 #include <errno.h>
 #include <event2/event.h>
@@ -42,7 +43,7 @@ struct options {
 
 struct run {
 	const struct options *options;
-	struct loader *loader; /* NULL within a tracked tree */
+	struct loader *loader; /* NULL: the tracker is another memtree's */
 	struct tracker *tracker;
 	struct tree_request request;
 	uint32_t tree;
@@ -93,38 +94,34 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-/* The tracker of the innermost tree that memtree itself runs in, if any. */
-static int tracker_enclosing(struct tracker **ret_tracker, uint32_t *ret_tree)
+/* The tracker of the innermost tree that memtree itself runs in, else the daemon's, if any. */
+static void tracker_share(struct tracker **ret_tracker, uint32_t *ret_tree)
 {
 	struct tracker **trackers;
 	int count, foreign;
 
 	/* What is not permitted here is not permitted to the loader: it says so. */
 	if (trackers_find(&trackers, &count, &foreign))
-		return 0;
+		return;
 	for (int i = count - 1; i >= 0 && !*ret_tracker; i--) {
 		*ret_tree = tracker_tree_of_self(trackers[i]);
-		if (*ret_tree && !tracker_keep(trackers[i]))
+		if (*ret_tree && (trackers[i]->header.pinned || !tracker_keep(trackers[i])))
 			*ret_tracker = take_pointer(trackers[i]);
 	}
+	if (!*ret_tracker) {
+		*ret_tree = 0;
+		*ret_tracker = trackers_take_pinned(trackers, count);
+	}
 	trackers_close(trackers, count);
-	return 0;
 }
 
 static int tracker_prepare(struct run *run)
 {
 	int err;
 
-	tracker_enclosing(&run->tracker, &run->request.parent);
-	if (run->tracker && run->options->tree.loader.process_capacity)
-		return talk_error(-EINVAL, "--capacity is for a tracker of its own: this runs in a "
-					   "tree that is tracked already");
-	if (run->tracker && run->options->tree.has_max_kills)
-		return talk_error(-EINVAL, "--max-kills is for a tracker of its own: this runs in "
-					   "a tree that is tracked already");
+	tracker_share(&run->tracker, &run->request.parent);
 	if (run->tracker)
-		return 0;
-	run->request.parent = 0;
+		return request_check_shared(&run->options->tree);
 	err = loader_start(&run->options->tree.loader, &run->loader);
 	if (err)
 		return err;

@@ -161,6 +161,14 @@ void trackers_close(struct tracker **trackers, int count)
 	free(trackers);
 }
 
+struct tracker *trackers_take_pinned(struct tracker **trackers, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (trackers[i] && trackers[i]->header.pinned)
+			return take_pointer(trackers[i]);
+	return NULL;
+}
+
 int trackers_find(struct tracker ***ret_trackers, int *ret_count, int *ret_foreign)
 {
 	struct tracker **trackers = NULL;
@@ -206,6 +214,18 @@ int tracker_keep(struct tracker *tracker)
 		if (tracker->links[i] < 0)
 			return -errno;
 	}
+	return 0;
+}
+
+int tracker_own(struct tracker *tracker)
+{
+	struct mt_tracker header = tracker->header;
+	__u32 zero = 0;
+
+	header.loader_tgid = (uint32_t)getpid();
+	if (bpf_map_update_elem(tracker->header_map, &zero, &header, BPF_ANY))
+		return -errno;
+	tracker->header = header;
 	return 0;
 }
 
@@ -343,26 +363,33 @@ uint64_t tracker_misses(const struct tracker *tracker)
 	return misses;
 }
 
-int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses)
+int tracker_loss(const struct tracker *tracker, enum mt_loss loss, uint64_t *ret_count)
 {
-	int cpus = libbpf_num_possible_cpus();
+	int cpus = libbpf_num_possible_cpus(), err;
 	_cleanup_free_ uint64_t *counts = NULL;
+	__u32 key = loss;
+	uint64_t sum = 0;
 
 	if (cpus < 0)
 		return cpus;
 	counts = calloc((size_t)cpus, sizeof(*counts));
 	if (!counts)
 		return -ENOMEM;
-	for (__u32 loss = 0; loss < MT_LOSSES; loss++) {
-		int err = tracker_lookup(tracker, MT_MAP_LOSSES, &loss, counts);
+	err = tracker_lookup(tracker, MT_MAP_LOSSES, &key, counts);
+	for (int cpu = 0; cpu < cpus && !err; cpu++)
+		sum += counts[cpu];
+	if (!err)
+		*ret_count = sum;
+	return err;
+}
 
-		if (err)
-			return err;
-		ret_losses[loss] = 0;
-		for (int cpu = 0; cpu < cpus; cpu++)
-			ret_losses[loss] += counts[cpu];
-	}
-	return 0;
+int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses)
+{
+	int err = 0;
+
+	for (int loss = 0; loss < MT_LOSSES && !err; loss++)
+		err = tracker_loss(tracker, (enum mt_loss)loss, &ret_losses[loss]);
+	return err;
 }
 
 const char *loss_name(enum mt_loss loss)

@@ -38,8 +38,14 @@ void tracker_close(struct tracker *tracker);
 int trackers_find(struct tracker ***ret_trackers, int *ret_count, int *ret_foreign);
 void trackers_close(struct tracker **trackers, int count);
 
+/* Takes the daemon's out of them: the caller owns it. NULL: there is none. */
+struct tracker *trackers_take_pinned(struct tracker **trackers, int count);
+
 /* Keeps its programs attached even when the process that loaded it dies. */
 int tracker_keep(struct tracker *tracker);
+
+/* From now on the calling process acts for its limits and is believed to. Negative errno. */
+int tracker_own(struct tracker *tracker);
 
 /* Its maps stay readable for who has them open; once this is false nothing follows the trees
  * any more. */
@@ -80,7 +86,9 @@ void tracker_peak_raise(const struct tracker *tracker, uint32_t tree, int64_t ch
  * before 5.12, which does not count. */
 uint64_t tracker_misses(const struct tracker *tracker);
 
-/* Sums over CPUs; `ret_losses` has MT_LOSSES places. */
+/* One reason's sum over CPUs. Negative errno. */
+int tracker_loss(const struct tracker *tracker, enum mt_loss loss, uint64_t *ret_count);
+/* All of them; `ret_losses` has MT_LOSSES places. */
 int tracker_losses(const struct tracker *tracker, uint64_t *ret_losses);
 
 /* The name of a reason, static. */

@@ -582,6 +582,23 @@ void ward_stop(struct ward *ward, const struct mt_event *event)
 	ward_look(ward);
 }
 
+void ward_resume(struct ward *ward)
+{
+	const struct tree *tree;
+	struct subject subject;
+	struct look look;
+
+	if (ward->state.phase == POLICY_DYING || look_take(ward->warden->tracker, &look))
+		return;
+	tree = model_find(&look.model, ward->tree);
+	if (tree && tree->doomed && tree->processes) {
+		policy_stopped(&ward->state);
+		subject = subject_of(ward, &ward->policy, &look, tree);
+		report_resume(ward->warden->serve, &subject, &ward->report);
+	}
+	look_free(&look);
+}
+
 void ward_close(struct ward *ward)
 {
 	/* Its last member may have ended after the last look. */

@@ -64,6 +64,9 @@ void ward_look(struct ward *ward);
 /* The kernel has stopped the tree: tells it, and looks. */
 void ward_stop(struct ward *ward, const struct mt_event *event);
 
+/* When another memtree has begun to end the tree and is gone, goes on with that. */
+void ward_resume(struct ward *ward);
+
 /* Ends its errands. Alarms stay as they are armed. */
 void ward_close(struct ward *ward);
 

@@ -73,7 +73,9 @@ static void test_wrong_usage_is_one_line_and_2(void **state)
 		"ps --by group",
 		"tree one two",
 		"tree --bogus",
-		"daemon",
+		"daemon --bogus",
+		"daemon extra",
+		"daemon --json",
 		"add",
 	};
 

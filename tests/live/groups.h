@@ -18,6 +18,7 @@ int command_alone_tests(void);
 int compare_tests(void);
 int escape_tests(void);
 int compare_ends_tests(void);
+int daemon_tests(void);
 int doctor_tests(void);
 int explain_tests(void);
 int boxed_tests(void);

@@ -43,6 +43,7 @@ static const struct {
 	{"readers", readers_tests, false},
 	{"confirm", confirm_tests, false},
 	{"hooks", hooks_tests, false},
+	{"daemon", daemon_tests, false},
 	{"doctor", doctor_tests, false},
 };
 

@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The daemon: one tracker for everybody, which outlives it. All in a mount namespace of this
+ * program's own with a BPF file system of its own, so that nothing stays pinned.
+ */
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "groups.h"
+#include "hog.h"
+
+#define PINS "/sys/fs/bpf/memtree"
+
+static struct started daemon_of_now;
+
+static int daemons_open(void **state)
+{
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -1;
+	/* Whether somebody has mounted one or not. */
+	mkdir("/sys/fs/bpf", 0700);
+	if (mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
+		return -1;
+	return hogs_open(state);
+}
+
+static int daemons_close(void **state)
+{
+	int err = hogs_close(state);
+
+	return umount2("/sys/fs/bpf", MNT_DETACH) || err;
+}
+
+static void daemon_start(void)
+{
+	daemon_of_now = start(NULL, "daemon -v");
+	text_await(daemon_of_now.err, "daemon: tracker");
+}
+
+static const char *daemon_said(void)
+{
+	static char text[TEXT_MAX];
+
+	text_read(daemon_of_now.err, 0, text);
+	return text;
+}
+
+static void await_daemon_says(const char *text)
+{
+	text_await(daemon_of_now.err, text);
+}
+
+/* How it ended stands in `outcome`. */
+static void daemon_end(int signal_number)
+{
+	kill(daemon_of_now.pid, signal_number);
+	finish(daemon_of_now);
+	daemon_of_now.pid = 0;
+}
+
+static void unload(void)
+{
+	struct stat found;
+
+	run("daemon --unload");
+	assert_status(0);
+	assert_int_equal(stat(PINS, &found), -1);
+	await_trackers(0);
+}
+
+/* Also after a test that failed. */
+static int daemon_clear(void **state)
+{
+	gates_open(state);
+	if (daemon_of_now.pid)
+		daemon_end(SIGKILL);
+	run("daemon --unload");
+	return outcome.status;
+}
+
+static bool is_shown(const char *name)
+{
+	json_t *tree = tree_shown(name);
+
+	json_decref(tree);
+	return tree != NULL;
+}
+
+static void await_gone(const char *name)
+{
+	for (time_t limit = 0; is_shown(name) && poll_on(&limit);)
+		;
+	assert_false(is_shown(name));
+}
+
+static json_int_t charged_of(const char *name)
+{
+	json_t *tree = tree_shown(name);
+	json_int_t charged;
+
+	assert_non_null(tree);
+	charged = integer(tree, "charged");
+	json_decref(tree);
+	return charged;
+}
+
+/* --- service ----------------------------------------------------------------------------- */
+
+static void test_one_tracker_serves_run_and_add(void **state)
+{
+	struct started job;
+	char line[64];
+	pid_t pid;
+
+	(void)state;
+	daemon_start();
+	job = eat("job", "", "anon 16M say ready await $0 exit 7");
+	text_await(job.out, "ready");
+	pid = sleeper_start(0);
+	snprintf(line, sizeof(line), "add -n added %d", (int)pid);
+	run(line);
+	assert_status(0);
+	assert_string_equal(outcome.err, "");
+	assert_int_equal(trackers_count(true), 1);
+	assert_true(charged_of("job") >= 16 << 20);
+	assert_true(is_shown("added"));
+	/* A name is one for the node. */
+	run("run -n job -- true");
+	assert_status(125);
+	assert_one_line(outcome.err);
+	/* Nobody waits for it: the daemon closes it at its end. */
+	sleeper_end(pid);
+	await_gone("added");
+	gate_push(0);
+	finish(job);
+	assert_status(7);
+	assert_false(is_shown("job"));
+	daemon_end(SIGTERM);
+	assert_status(0);
+	unload();
+}
+
+static void test_a_second_daemon_is_refused(void **state)
+{
+	static const char *const lines[] = {"daemon", "daemon --unload"};
+
+	(void)state;
+	daemon_start();
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		run(lines[i]);
+		assert_status(1);
+		assert_one_line(outcome.err);
+		assert_non_null(strstr(outcome.err, "a daemon is running"));
+	}
+	assert_int_equal(trackers_count(true), 1);
+	run("run -- true");
+	assert_status(0);
+	daemon_end(SIGTERM);
+	unload();
+	/* Twice changes nothing. */
+	run("daemon --unload");
+	assert_status(0);
+}
+
+static void test_its_limits_are_kept(void **state)
+{
+	(void)state;
+	daemon_start();
+	finish(eat("hog", "-l 48M --grace 1h", "anon 96M await $0"));
+	assert_status(128 + SIGTERM);
+	await_daemon_says("hog: over its limit: charged ");
+	await_daemon_says("hog: ended: 1 processes");
+	run("why hog");
+	assert_status(0);
+	assert_non_null(strstr(outcome.out, "over its limit"));
+	finish(eat("spare", "-l 200M", "anon 96M"));
+	assert_status(0);
+	daemon_end(SIGTERM);
+	unload();
+}
+
+/* --- its death ----------------------------------------------------------------------------- */
+
+static void test_what_grows_without_it_is_counted(void **state)
+{
+	json_int_t before, after;
+	struct started job;
+
+	(void)state;
+	daemon_start();
+	job = eat("job", "-l 256M", "anon 8M say ready await $0 anon 32M say grown await $1");
+	text_await(job.out, "ready");
+	before = charged_of("job");
+	daemon_end(SIGKILL);
+	gate_push(0);
+	text_await(job.out, "grown");
+	/* Readers need no daemon. */
+	after = charged_of("job");
+	assert_true(after >= before + (32 << 20));
+	assert_true(after < before + (33 << 20));
+	daemon_start();
+	assert_int_equal(charged_of("job"), after);
+	assert_int_equal(trackers_count(true), 1);
+	run("set job -l 30M");
+	assert_status(0);
+	finish(job);
+	assert_status(128 + SIGTERM);
+	await_daemon_says("job: over its limit: charged ");
+	await_daemon_says("job: ended: 1 processes");
+	daemon_end(SIGTERM);
+	unload();
+}
+
+static void test_the_kernel_stops_without_it(void **state)
+{
+	struct started hog;
+
+	(void)state;
+	daemon_start();
+	hog = eat("hog", "-l 48M --on-limit kill",
+		  "fork { await $1 } say ready await $0 anon 96M await $1");
+	text_await(hog.out, "ready");
+	daemon_end(SIGKILL);
+	gate_push(0);
+	json_decref(state_await("hog", "dying"));
+	/* Its child, which does nothing, is ended by the next one, which tells it all. */
+	daemon_start();
+	await_daemon_says("hog: over its limit: stopped by the kernel at ");
+	await_daemon_says("hog: ended: ");
+	finish(hog);
+	assert_status(128 + SIGKILL);
+	daemon_end(SIGTERM);
+	unload();
+	assert_nobody_left();
+}
+
+static void test_a_limit_crossed_without_it_is_kept_later(void **state)
+{
+	struct started hog, spare;
+
+	(void)state;
+	daemon_start();
+	hog = eat("hog", "-l 48M --hard-factor 16",
+		  "say ready await $0 anon 64M say over await $1");
+	spare = eat("spare", "-l 96M", "say ready await $0 anon 64M say under await $1");
+	text_await(hog.out, "ready");
+	text_await(spare.out, "ready");
+	daemon_end(SIGKILL);
+	gate_push(0);
+	text_await(hog.out, "over");
+	text_await(spare.out, "under");
+	daemon_start();
+	finish(hog);
+	assert_status(128 + SIGTERM);
+	await_daemon_says("hog: ended: 1 processes");
+	gate_push(1);
+	finish(spare);
+	assert_status(0);
+	assert_null(strstr(daemon_said(), "spare: over"));
+	daemon_end(SIGTERM);
+	unload();
+}
+
+/* Begun by one, ended by the next: who is doomed and asleep notices nothing by itself. */
+static void test_what_was_doomed_is_ended(void **state)
+{
+	struct tracker **trackers;
+	struct started hog;
+	int count, foreign;
+	json_t *tree;
+
+	(void)state;
+	daemon_start();
+	hog = eat("hog", "-l 96M", "fork { await $0 } say ready await $0");
+	text_await(hog.out, "ready");
+	tree = tree_shown("hog");
+	daemon_end(SIGKILL);
+	assert_int_equal(trackers_find(&trackers, &count, &foreign), 0);
+	for (int i = 0; i < count; i++) {
+		const char *id = strchr(text_of(tree, "id"), '.') + 1;
+		const uint64_t args[] = {strtoul(id, NULL, 10), 1};
+
+		if (trackers[i]->header.pinned)
+			tracker_call(trackers[i], MT_PROG_TREE_DOOM, args, 2, NULL);
+	}
+	trackers_close(trackers, count);
+	json_decref(tree);
+	daemon_start();
+	finish(hog);
+	assert_status(128 + SIGKILL);
+	await_daemon_says("hog: its end had begun when its memtree stopped: goes on");
+	await_daemon_says("hog: ended: 2 processes");
+	daemon_end(SIGTERM);
+	unload();
+	assert_nobody_left();
+}
+
+/* --- its sleep ----------------------------------------------------------------------------- */
+
+/* Far more than the ring holds. */
+static void ring_fill(void)
+{
+	const uint64_t args[] = {0};
+	struct tracker **trackers;
+	int count, foreign;
+
+	assert_int_equal(trackers_find(&trackers, &count, &foreign), 0);
+	for (int i = 0; i < count; i++)
+		for (int j = 0; trackers[i]->header.pinned && j < 4000; j++)
+			tracker_call(trackers[i], MT_PROG_TREE_NUDGE, args, 1, NULL);
+	trackers_close(trackers, count);
+}
+
+static void test_what_found_no_room_in_the_ring_is_made_good(void **state)
+{
+	struct started hog, spare;
+	pid_t pid;
+	char line[64];
+
+	(void)state;
+	daemon_start();
+	hog = eat("hog", "-l 48M --hard-factor 16",
+		  "say ready await $0 anon 64M say over await $1");
+	spare = eat("spare", "-l 96M", "say ready await $0 anon 64M say under await $1");
+	pid = sleeper_start(0);
+	snprintf(line, sizeof(line), "add -n added %d", (int)pid);
+	run(line);
+	text_await(hog.out, "ready");
+	text_await(spare.out, "ready");
+	kill(daemon_of_now.pid, SIGSTOP);
+	ring_fill();
+	gate_push(0);
+	text_await(hog.out, "over");
+	text_await(spare.out, "under");
+	sleeper_end(pid);
+	kill(daemon_of_now.pid, SIGCONT);
+	finish(hog);
+	assert_status(128 + SIGTERM);
+	await_daemon_says("events found no room in the ring: every tree is looked at");
+	await_gone("added");
+	gate_push(1);
+	finish(spare);
+	assert_status(0);
+	daemon_end(SIGTERM);
+	unload();
+}
+
+/* --- what is pinned ---------------------------------------------------------------------- */
+
+static void test_what_was_half_pinned_is_replaced(void **state)
+{
+	char path[128];
+
+	(void)state;
+	assert_int_equal(mkdir(PINS, 0700), 0);
+	snprintf(path, sizeof(path), PINS "/layout-%d-new", MT_LAYOUT);
+	assert_int_equal(mkdir(path, 0700), 0);
+	daemon_start();
+	assert_int_equal(access(path, F_OK), -1);
+	run("run -- true");
+	assert_status(0);
+	daemon_end(SIGKILL);
+	unload();
+}
+
+/* Nothing to hold on to but the folder: everybody sees that, and a new start mends it. */
+static void test_pins_that_somebody_has_taken_away(void **state)
+{
+	(void)state;
+	daemon_start();
+	daemon_end(SIGKILL);
+	assert_int_equal(umount2("/sys/fs/bpf", MNT_DETACH), 0);
+	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+	await_trackers(0);
+	daemon_start();
+	finish(eat("job", "", "anon 4M exit 3"));
+	assert_status(3);
+	daemon_end(SIGTERM);
+	unload();
+}
+
+#define daemon_test(function) cmocka_unit_test_teardown(function, daemon_clear)
+
+int daemon_tests(void)
+{
+	const struct CMUnitTest tests[] = {
+		daemon_test(test_one_tracker_serves_run_and_add),
+		daemon_test(test_a_second_daemon_is_refused),
+		daemon_test(test_its_limits_are_kept),
+		daemon_test(test_what_grows_without_it_is_counted),
+		daemon_test(test_the_kernel_stops_without_it),
+		daemon_test(test_a_limit_crossed_without_it_is_kept_later),
+		daemon_test(test_what_was_doomed_is_ended),
+		daemon_test(test_what_found_no_room_in_the_ring_is_made_good),
+		daemon_test(test_what_was_half_pinned_is_replaced),
+		daemon_test(test_pins_that_somebody_has_taken_away),
+	};
+
+	return cmocka_run_group_tests_name("daemon", tests, daemons_open, daemons_close);
+}
