@@ -137,7 +137,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
 	escapes box table explain boxed eater hog limits limits_spikes limits_alone killing monitor \
-	events readers confirm hooks daemon doctor
+	events readers confirm hooks service daemon daemon_kills doctor
 
 # Everything, counted: ends with "N passed, N failed, N skipped".
 test: packages

@@ -142,6 +142,10 @@ _Static_assert(sizeof(struct mt_settings) == 64, "mt_settings has no hidden padd
 
 #define MT_SETTINGS_STOP_PROCESS 1 /* stop who allocates, not the tree */
 #define MT_SETTINGS_DISARMED 2	   /* too many trees were ended: its limit is only reported */
+/* From here on: how many members it had when SIGTERM was sent; 0: SIGKILL does not follow. For the
+ * next loader. */
+#define MT_SETTINGS_TERMED_SHIFT 8
+#define MT_SETTINGS_TERMED_MAX 0xffffff
 
 /*
  * Totals: slot -> the tree's sums, descendants' trees included. Only the kernel side

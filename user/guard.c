@@ -262,8 +262,9 @@ int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_ki
 	/* A parent that ignores it would have the errands reaped unseen. */
 	signal(SIGCHLD, SIG_DFL);
 	/* What the memtree before this one has left, in the ring and undone. */
+	wards_each(guard, ward_resume_grace);
 	ring_read(guard);
-	wards_each(guard, ward_resume);
+	wards_each(guard, ward_resume_kill);
 	registry_sweep(tracker, 0);
 	wards_each(guard, ward_look);
 	*ret_guard = guard;

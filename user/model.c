@@ -135,6 +135,7 @@ static void tree_fill(const struct snapshot *snapshot, const struct tree_reading
 	tree->policy = reading->policy;
 	tree->doomed = reading->totals.doomed;
 	tree->disarmed = reading->settings.flags & MT_SETTINGS_DISARMED;
+	tree->termed = reading->settings.flags >> MT_SETTINGS_TERMED_SHIFT;
 	tree->started_real_ns = to_real(snapshot, reading->registration.started_boot_ns,
 					snapshot->boot_ns);
 	tree->forks = (uint64_t)reading->totals.forks;

@@ -47,6 +47,16 @@ static bool is_over_hard(const struct mt_policy *policy, const struct policy_rea
 	return has_alarms(policy) && reading->charged > hard_at(policy, shareable_of(reading));
 }
 
+void policy_termed(const struct mt_policy *policy, struct policy_state *state,
+		   unsigned int processes, uint64_t now_mono_ns)
+{
+	state->phase = POLICY_GRACE;
+	state->grace_until_ns = now_mono_ns + policy->grace_ns;
+	state->grace_limit = policy->limit;
+	state->grace_vmem_limit = policy->vmem_limit;
+	state->grace_processes = processes;
+}
+
 static enum policy_act die(struct policy_state *state)
 {
 	state->phase = POLICY_DYING;
@@ -74,11 +84,7 @@ static enum policy_act over(const struct mt_policy *policy, struct policy_state 
 	}
 	if (!policy->grace_ns)
 		return die(state);
-	state->phase = POLICY_GRACE;
-	state->grace_until_ns = reading->now_mono_ns + policy->grace_ns;
-	state->grace_limit = policy->limit;
-	state->grace_vmem_limit = policy->vmem_limit;
-	state->grace_processes = reading->processes;
+	policy_termed(policy, state, reading->processes, reading->now_mono_ns);
 	return POLICY_TERM;
 }
 

@@ -97,6 +97,10 @@ struct policy_decision policy_judge(const struct mt_policy *policy, struct polic
 /* The kernel has stopped the tree: nothing is left to decide. */
 void policy_stopped(struct policy_state *state);
 
+/* Another memtree has sent SIGTERM to so many members, and is gone: SIGKILL follows. */
+void policy_termed(const struct mt_policy *policy, struct policy_state *state,
+		   unsigned int processes, uint64_t now_mono_ns);
+
 /* Bytes charged beyond which the tree is killed at once, of which `shareable` may be counted more
  * than once: hard_permille of the limit, and that. */
 int64_t policy_hard_limit(const struct mt_policy *policy, int64_t shareable);

@@ -367,18 +367,22 @@ void report_stop(struct serve *serve, const struct subject *subject, struct repo
 	serve_occurrence(serve, record);
 }
 
-void report_resume(struct serve *serve, const struct subject *subject, struct report *report)
+void report_resume(struct serve *serve, const struct subject *subject, bool killing,
+		   struct report *report)
 {
 	char charged[UNITS_SIZE_TEXT], text[SENTENCE];
 	json_t *record;
+
+	report->warned = !killing;
 
 	report->begun_mono_ns = clock_ns(CLOCK_MONOTONIC);
 	report->charged = subject->tree->charged;
 	report->processes = subject->tree->processes;
 	snprintf(
 		text, sizeof(text),
-		"its end had begun when its memtree stopped: goes on with %u processes, charged %s",
-		report->processes, units_format_size(report->charged, charged));
+		"its end had begun when its memtree stopped: goes on with %u processes, charged %s: %s",
+		report->processes, units_format_size(report->charged, charged),
+		killing ? "SIGKILL" : "SIGTERM was sent, SIGKILL follows");
 	say(label(subject), text);
 	record = record_now(subject, "resumed", text);
 	record_add_inputs(record, subject);

@@ -37,8 +37,9 @@ void report_kill(struct serve *serve, const struct subject *subject);
 /* As report_over, of what the kernel has stopped; the tree as it is by now, NULL: gone. */
 void report_stop(struct serve *serve, const struct subject *subject, struct report *report,
 		 const struct mt_event *event);
-/* Doomed by a memtree that is gone: this one ends it. */
-void report_resume(struct serve *serve, const struct subject *subject, struct report *report);
+/* A memtree that is gone has begun to end it, `killing` or with SIGTERM: this one goes on. */
+void report_resume(struct serve *serve, const struct subject *subject, bool killing,
+		   struct report *report);
 /* Over its limit as charged, and left alone: its proportional set size fits. */
 void report_spare(struct serve *serve, const struct subject *subject, int64_t pss);
 /* How the hook ended; `status` as wait() gives it. Nobody looks. */

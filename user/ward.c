@@ -185,8 +185,11 @@ static bool has_crossed(const struct ward *ward, uint32_t metric, uint32_t round
 static bool alarms_set(const struct ward *ward, uint32_t metric,
 		       const struct policy_decision *decision)
 {
+	uint32_t termed = ward->state.phase == POLICY_GRACE ? ward->state.grace_processes : 0;
 	uint32_t flags = (ward->policy.kill_process ? MT_SETTINGS_STOP_PROCESS : 0) |
-			 (is_disarmed(ward) ? MT_SETTINGS_DISARMED : 0);
+			 (is_disarmed(ward) ? MT_SETTINGS_DISARMED : 0) |
+			 (termed < MT_SETTINGS_TERMED_MAX ? termed : MT_SETTINGS_TERMED_MAX)
+				 << MT_SETTINGS_TERMED_SHIFT;
 	const uint64_t args[] = {ward->tree,
 				 (uint64_t)decision->near_above,
 				 (uint64_t)decision->alarm_above,
@@ -362,11 +365,12 @@ static void kill_first(struct ward *ward, const struct subject *subject)
 	kill_all(ward, subject->look);
 }
 
-static void act(struct ward *ward, const struct subject *subject, enum policy_act what)
+static void act(struct ward *ward, const struct subject *subject,
+		const struct policy_decision *decision)
 {
 	struct serve *serve = ward->warden->serve;
 
-	switch (what) {
+	switch (decision->act) {
 	case POLICY_NOTHING:
 		break;
 	case POLICY_WARN:
@@ -390,6 +394,8 @@ static void act(struct ward *ward, const struct subject *subject, enum policy_ac
 	case POLICY_TERM:
 		over_tell(ward, subject);
 		ward->report.warned = true;
+		/* Known to the next memtree before the first of them dies. */
+		alarms_set(ward, subject->tree->metric, decision);
 		killing_signal(ward->warden->tracker, &subject->look->model, ward->tree, SIGTERM);
 		break;
 	case POLICY_KILL:
@@ -466,7 +472,7 @@ static bool tree_judge(struct ward *ward, const struct look *look, const struct 
 	decision = judge(ward, &reading, &policy);
 	errands_end(ward, ward->state.phase != POLICY_CONFIRMING, ward->state.phase != POLICY_HOOK);
 	subject = subject_of(ward, &policy, look, tree);
-	act(ward, &subject, decision.act);
+	act(ward, &subject, &decision);
 	again = alarms_set(ward, tree->metric, &decision);
 	if (ward->state.phase != POLICY_DYING)
 		timer_set(ward, decision.wake_at_ns);
@@ -582,7 +588,8 @@ void ward_stop(struct ward *ward, const struct mt_event *event)
 	ward_look(ward);
 }
 
-void ward_resume(struct ward *ward)
+/* What another memtree has begun and is gone. */
+static void resume(struct ward *ward, bool killing)
 {
 	const struct tree *tree;
 	struct subject subject;
@@ -591,12 +598,26 @@ void ward_resume(struct ward *ward)
 	if (ward->state.phase == POLICY_DYING || look_take(ward->warden->tracker, &look))
 		return;
 	tree = model_find(&look.model, ward->tree);
-	if (tree && tree->doomed && tree->processes) {
-		policy_stopped(&ward->state);
+	if (tree && tree->processes && (killing ? tree->doomed : tree->termed > 0)) {
 		subject = subject_of(ward, &ward->policy, &look, tree);
-		report_resume(ward->warden->serve, &subject, &ward->report);
+		report_resume(ward->warden->serve, &subject, killing, &ward->report);
+		if (killing)
+			policy_stopped(&ward->state);
+		else
+			policy_termed(&ward->policy, &ward->state, tree->termed,
+				      clock_ns(CLOCK_MONOTONIC));
 	}
 	look_free(&look);
+}
+
+void ward_resume_grace(struct ward *ward)
+{
+	resume(ward, false);
+}
+
+void ward_resume_kill(struct ward *ward)
+{
+	resume(ward, true);
 }
 
 void ward_close(struct ward *ward)

@@ -64,8 +64,11 @@ void ward_look(struct ward *ward);
 /* The kernel has stopped the tree: tells it, and looks. */
 void ward_stop(struct ward *ward, const struct mt_event *event);
 
-/* When another memtree has begun to end the tree and is gone, goes on with that. */
-void ward_resume(struct ward *ward);
+/* When another memtree has begun to end the tree and is gone, goes on with that: with the grace
+ * time, which a look would forget, before what is in the ring is read; with the kill after that, as
+ * the kernel's own stop is told there. */
+void ward_resume_grace(struct ward *ward);
+void ward_resume_kill(struct ward *ward);
 
 /* Ends its errands. Alarms stay as they are armed. */
 void ward_close(struct ward *ward);

@@ -1,116 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The daemon: one tracker for everybody, which outlives it. All in a mount namespace of this
- * program's own with a BPF file system of its own, so that nothing stays pinned.
- */
-#include <sched.h>
+/* The daemon: one tracker for everybody, which outlives it. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
 #include "groups.h"
 #include "hog.h"
-
-#define PINS "/sys/fs/bpf/memtree"
-
-static struct started daemon_of_now;
-
-static int daemons_open(void **state)
-{
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return -1;
-	/* Whether somebody has mounted one or not. */
-	mkdir("/sys/fs/bpf", 0700);
-	if (mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
-		return -1;
-	return hogs_open(state);
-}
-
-static int daemons_close(void **state)
-{
-	int err = hogs_close(state);
-
-	return umount2("/sys/fs/bpf", MNT_DETACH) || err;
-}
-
-static void daemon_start(void)
-{
-	daemon_of_now = start(NULL, "daemon -v");
-	text_await(daemon_of_now.err, "daemon: tracker");
-}
-
-static const char *daemon_said(void)
-{
-	static char text[TEXT_MAX];
-
-	text_read(daemon_of_now.err, 0, text);
-	return text;
-}
-
-static void await_daemon_says(const char *text)
-{
-	text_await(daemon_of_now.err, text);
-}
-
-/* How it ended stands in `outcome`. */
-static void daemon_end(int signal_number)
-{
-	kill(daemon_of_now.pid, signal_number);
-	finish(daemon_of_now);
-	daemon_of_now.pid = 0;
-}
-
-static void unload(void)
-{
-	struct stat found;
-
-	run("daemon --unload");
-	assert_status(0);
-	assert_int_equal(stat(PINS, &found), -1);
-	await_trackers(0);
-}
-
-/* Also after a test that failed. */
-static int daemon_clear(void **state)
-{
-	gates_open(state);
-	if (daemon_of_now.pid)
-		daemon_end(SIGKILL);
-	run("daemon --unload");
-	return outcome.status;
-}
-
-static bool is_shown(const char *name)
-{
-	json_t *tree = tree_shown(name);
-
-	json_decref(tree);
-	return tree != NULL;
-}
-
-static void await_gone(const char *name)
-{
-	for (time_t limit = 0; is_shown(name) && poll_on(&limit);)
-		;
-	assert_false(is_shown(name));
-}
-
-static json_int_t charged_of(const char *name)
-{
-	json_t *tree = tree_shown(name);
-	json_int_t charged;
-
-	assert_non_null(tree);
-	charged = integer(tree, "charged");
-	json_decref(tree);
-	return charged;
-}
+#include "service.h"
 
 /* --- service ----------------------------------------------------------------------------- */
 
@@ -130,7 +31,7 @@ static void test_one_tracker_serves_run_and_add(void **state)
 	assert_status(0);
 	assert_string_equal(outcome.err, "");
 	assert_int_equal(trackers_count(true), 1);
-	assert_true(charged_of("job") >= 16 << 20);
+	assert_true(figure_of("job", "charged") >= 16 << 20);
 	assert_true(is_shown("added"));
 	/* A name is one for the node. */
 	run("run -n job -- true");
@@ -198,16 +99,16 @@ static void test_what_grows_without_it_is_counted(void **state)
 	daemon_start();
 	job = eat("job", "-l 256M", "anon 8M say ready await $0 anon 32M say grown await $1");
 	text_await(job.out, "ready");
-	before = charged_of("job");
+	before = figure_of("job", "charged");
 	daemon_end(SIGKILL);
 	gate_push(0);
 	text_await(job.out, "grown");
 	/* Readers need no daemon. */
-	after = charged_of("job");
+	after = figure_of("job", "charged");
 	assert_true(after >= before + (32 << 20));
 	assert_true(after < before + (33 << 20));
 	daemon_start();
-	assert_int_equal(charged_of("job"), after);
+	assert_int_equal(figure_of("job", "charged"), after);
 	assert_int_equal(trackers_count(true), 1);
 	run("set job -l 30M");
 	assert_status(0);
@@ -335,13 +236,13 @@ static void test_what_found_no_room_in_the_ring_is_made_good(void **state)
 	run(line);
 	text_await(hog.out, "ready");
 	text_await(spare.out, "ready");
-	kill(daemon_of_now.pid, SIGSTOP);
+	daemon_signal(SIGSTOP);
 	ring_fill();
 	gate_push(0);
 	text_await(hog.out, "over");
 	text_await(spare.out, "under");
 	sleeper_end(pid);
-	kill(daemon_of_now.pid, SIGCONT);
+	daemon_signal(SIGCONT);
 	finish(hog);
 	assert_status(128 + SIGTERM);
 	await_daemon_says("events found no room in the ring: every tree is looked at");
@@ -386,8 +287,6 @@ static void test_pins_that_somebody_has_taken_away(void **state)
 	daemon_end(SIGTERM);
 	unload();
 }
-
-#define daemon_test(function) cmocka_unit_test_teardown(function, daemon_clear)
 
 int daemon_tests(void)
 {

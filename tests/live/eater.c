@@ -253,6 +253,20 @@ static void make_file(const char *path)
 	close(fd);
 }
 
+static void churn(const char *path)
+{
+	while (access(path, F_OK)) {
+		pid_t child = fork();
+
+		require(child >= 0, "fork");
+		if (!child) {
+			eat_anon(1 << 20);
+			_exit(0);
+		}
+		waitpid(child, NULL, 0);
+	}
+}
+
 /* Past the bracket that closes the one behind which it stands. */
 static char **block_end(char **words)
 {
@@ -333,6 +347,8 @@ static void rest(const char *word, char ***words)
 		dprintf(1, "%s\n", next(words));
 	else if (!strcmp(word, "await"))
 		await_file(next(words));
+	else if (!strcmp(word, "churn"))
+		churn(next(words));
 	else if (!strcmp(word, "bomb"))
 		bomb(next_number(words));
 	else if (!strcmp(word, "make"))

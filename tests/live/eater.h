@@ -16,6 +16,7 @@
  *   children N SIZE    N children at once, each anon SIZE; they stay as long as the parent
  *   chain N MS SIZE    N times: anon SIZE, MS of sleep, a fork; the child goes on, the parent ends
  *   execs N [at-once]  N children do an exec of something small; waits for all
+ *   churn FILE         a child with 1M comes and goes, again and again, until the file is there
  *   bomb MS            forks without end, in every child too, each anon 1M; ends after MS
  *   wait               for all children
  *   setsid | ignore-term | sleep MS | say WORD | await FILE | make FILE | exit N

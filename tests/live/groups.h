@@ -19,6 +19,7 @@ int compare_tests(void);
 int escape_tests(void);
 int compare_ends_tests(void);
 int daemon_tests(void);
+int daemon_kills_tests(void);
 int doctor_tests(void);
 int explain_tests(void);
 int boxed_tests(void);

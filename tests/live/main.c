@@ -44,6 +44,7 @@ static const struct {
 	{"confirm", confirm_tests, false},
 	{"hooks", hooks_tests, false},
 	{"daemon", daemon_tests, false},
+	{"daemon_kills", daemon_kills_tests, false},
 	{"doctor", doctor_tests, false},
 };
 
