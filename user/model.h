@@ -44,8 +44,8 @@ struct tree {
 	uint64_t window_ns;
 	struct mt_policy policy; /* limit 0: none */
 	bool doomed;		 /* its members die at their next event */
-	unsigned int termed;	 /* members when SIGTERM was sent, which SIGKILL follows; 0: none was */
-	bool disarmed;		 /* its limit is only reported for now */
+	unsigned int termed; /* members when SIGTERM was sent, which SIGKILL follows; 0: none was */
+	bool disarmed;	     /* its limit is only reported for now */
 	int64_t started_real_ns; /* its root */
 	uint32_t processes, threads, zombies, orphans, spaces;
 	uint64_t forks;

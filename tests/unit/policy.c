@@ -168,6 +168,25 @@ static void test_a_grace_time_is_called_off(void **state)
 	assert_int_equal(story.decision.alarm_above, MT_NEVER_ABOVE);
 }
 
+/* The memtree that sent SIGTERM is gone: of two members one has died, and the rest is within the
+ * limit. Nobody is spared for that; only when all are there and gave memory back. */
+static void test_a_grace_time_that_another_began(void **state)
+{
+	struct story story = story_of(MT_ON_LIMIT_TERM);
+
+	(void)state;
+	policy_termed(&story.policy, &story.state, 2, NOW);
+	assert_int_equal(at(&story, 10 * MB), POLICY_NOTHING);
+	assert_int_equal(story.decision.wake_at_ns, NOW + 250 * MS);
+	story.reading.now_mono_ns = NOW + 250 * MS;
+	assert_int_equal(at(&story, 10 * MB), POLICY_KILL);
+
+	story = story_of(MT_ON_LIMIT_TERM);
+	policy_termed(&story.policy, &story.state, 1, NOW);
+	story.reading.now_mono_ns = NOW + 250 * MS;
+	assert_int_equal(at(&story, 10 * MB), POLICY_CALL_OFF);
+}
+
 static void test_a_grace_time_ends_when_it_is_only_reported(void **state)
 {
 	struct story story = story_of(MT_ON_LIMIT_TERM);
@@ -338,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_no_grace),
 		cmocka_unit_test(test_beyond_the_hard_limit_there_is_no_grace),
 		cmocka_unit_test(test_a_grace_time_is_called_off),
+		cmocka_unit_test(test_a_grace_time_that_another_began),
 		cmocka_unit_test(test_a_grace_time_ends_when_it_is_only_reported),
 		cmocka_unit_test(test_what_died_of_sigterm_saves_nobody),
 		cmocka_unit_test(test_a_limit_below_the_present_use),
