@@ -51,10 +51,10 @@ BPF_SOURCES := maps counters calibration threads trees stories spaces memory cen
 # What the unit tests link: pure rooms (no kernel, no clock), and those that read files and whose
 # folders are parameters.
 PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family reason comparison pass kernel \
-	features health cgroupfs row quoted runtimes verdict journal wire
+	features health cgroupfs row quoted runtimes verdict journal wire refusal limit
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
-	launch limit request follow summary forget killing record serve report errand hook pss \
-	ward guard pins daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
+	launch request adoption follow summary forget killing record client listener serve report errand hook pss \
+	ward jobs control guard pins daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
 	explanation explain events why probe vitals diagnosis doctor
 
 BPF_OBJECTS := $(BPF_SOURCES:%=$(OUT)/bpf/%.bpf.o)
@@ -63,14 +63,15 @@ SKELETON := $(OUT)/memtree.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all static run test suite check unit format layers headers live matrix packages install \
-	bench uninstall clean help vmlinux-check
+.PHONY: all static run test suite check unit format layers headers fuzz-wire live matrix packages \
+	install bench uninstall clean help vmlinux-check
 all: $(OUT)/memtree
 
 help:
 	@echo 'make run          build and show memtree on a live process tree (as root)'
 	@echo 'make test         unit tests, live tests, and the live tests on four kernels'
 	@echo 'make check        format, layers, headers, unit tests'
+	@echo 'make fuzz-wire    garbage for the socket, for FUZZ_SECONDS (10)'
 	@echo 'make live         the live tests on this kernel (as root)'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
 	@echo 'make bench        what it costs, as ratios (as root, on a quiet machine)'
@@ -132,12 +133,12 @@ uninstall:
 UNIT_TESTS := units escape charge policy policy_confirm policy_clock policy_walk blast cgroup model model_memory \
 	model_figures family kernel \
 	features health procfs procfs_text yarn yarn_decision pass comparison comparison_missed \
-	comparison_random cgroupfs quoted journal wire
+	comparison_random cgroupfs quoted journal wire limit
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
 	escapes box table explain boxed eater hog limits limits_spikes limits_alone killing monitor \
-	events readers confirm hooks service daemon daemon_kills doctor
+	events readers host protocol protocol_clients confirm hooks service daemon daemon_kills doctor
 
 # Everything, counted: ends with "N passed, N failed, N skipped".
 test: packages
@@ -146,7 +147,7 @@ test: packages
 
 # An emulated machine keeps one CPU busy: two at a time.
 suite:
-	$(Q)failed=0; $(MAKE) --no-print-directory -k check live || failed=1; \
+	$(Q)failed=0; $(MAKE) --no-print-directory -k check fuzz-wire live || failed=1; \
 	$(MAKE) --no-print-directory -k -j2 --output-sync=target matrix || failed=1; exit $$failed
 
 check: unit format layers headers vmlinux-check
@@ -176,6 +177,18 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_SOURCES:%=$(OUT)/asan/%.o)
 
 unit: $(UNIT_TESTS:%=$(OUT)/tests/unit/%)
 	$(Q)failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
+
+# What anybody may send, under the sanitizers; what it finds new is kept under .output/.
+FUZZ_SECONDS ?= 10
+FUZZ_SOURCES := wire limit refusal units escape policy alarms
+$(OUT)/fuzz/wire: tests/fuzz/wire.c $(FUZZ_SOURCES:%=user/%.c)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -MMD -MP -MF $@.d $^ $(LDLIBS) -o $@
+
+fuzz-wire: $(OUT)/fuzz/wire
+	$(Q)tests/fuzz/run $< tests/fuzz/corpus/wire $(FUZZ_SECONDS)
 
 $(OUT)/tests/live/%.o: tests/live/%.c
 	$(call say,CC,$@)
