@@ -79,7 +79,9 @@ void follow_look(struct follow *follow)
 	watches_drop(follow);
 	/* An exit that was missed would be waited for without end. */
 	census_heal(follow->tracker);
-	if (registry_holds(follow->tracker, follow->tree) <= 0) {
+	/* Nobody would ever tell the end of a tree whose tracker was taken out of the kernel. */
+	follow->lost = !tracker_is_attached(follow->tracker);
+	if (follow->lost || registry_holds(follow->tracker, follow->tree) <= 0) {
 		event_base_loopbreak(follow->loop);
 		return;
 	}

@@ -4,6 +4,7 @@
 #define MEMTREE_FOLLOW_H
 
 #include <event2/event.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "tracker.h"
@@ -21,12 +22,13 @@ struct follow {
 	int watched[FOLLOW_WATCHED_MAX]; /* their pidfds */
 	int watch_count;
 	unsigned int members; /* alive when it was looked last */
+	bool lost;	      /* its tracker is gone from the kernel: nothing is known any more */
 };
 
 /* Loop and tracker stay the caller's. -ENOMEM. */
 int follow_open(struct follow *follow, struct event_base *loop, struct tracker *tracker);
 
-/* Looks at the tree, and again at each exit; breaks the loop when the tree has ended. */
+/* Looks at the tree, and again at each exit; breaks the loop when the tree has ended, or is lost. */
 void follow_look(struct follow *follow);
 
 /* One that was never opened, all zero, is allowed. */

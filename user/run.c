@@ -179,11 +179,12 @@ static void root_reap(struct run *run)
 	run->follow.tree = run->tree;
 	run->follow.root = run->launch.pid;
 	follow_look(&run->follow);
-	if (run->follow.members)
-		talk_note("%s: the command has ended, %u of its processes remain: %s",
-			  run->request.name, run->follow.members,
-			  run->options->kill_rest ? "they are ended" : "waiting for them");
-	if (run->follow.members && run->options->kill_rest)
+	if (run->follow.lost || !run->follow.members)
+		return;
+	talk_note("%s: the command has ended, %u of its processes remain: %s", run->request.name,
+		  run->follow.members,
+		  run->options->kill_rest ? "they are ended" : "waiting for them");
+	if (run->options->kill_rest)
 		rest_end(run);
 }
 
@@ -298,9 +299,14 @@ static int run_tree(struct run *run)
 		talk_error(0, "the event loop failed: %s runs on, untracked", run->request.name);
 		return EXIT_RUN_FAILED;
 	}
+	if (run->follow.lost)
+		talk_note("%s: its tracker was unloaded: what it has started runs on, untracked",
+			  run->request.name);
 	summary_tell(run->tracker, run->tree, run->started_ns);
 	if (run->loader)
 		summary_tell_losses(run->tracker, run->request.name);
+	else if (run->tracker->header.pinned && WIFSIGNALED(run->root_status))
+		summary_tell_verdicts(run->tracker, run->tree, run->request.name);
 	return run_status(run);
 }
 

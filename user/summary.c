@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "summary.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
 #include "clock.h"
+#include "dial.h"
+#include "escape.h"
 #include "health.h"
 #include "look.h"
 #include "talk.h"
@@ -30,6 +37,28 @@ void summary_tell(const struct tracker *tracker, uint32_t tree, uint64_t begun_m
 	if (row)
 		tree_tell(row, begun_mono_ns);
 	look_free(&look);
+}
+
+void summary_tell_verdicts(const struct tracker *tracker, uint32_t tree, const char *name)
+{
+	struct wire_request request = {.op = WIRE_WHY};
+	struct dial dial = {.fd = -1};
+	json_t *verdicts = json_array();
+
+	snprintf(request.tree, sizeof(request.tree), "#%u.%u", tracker->id, tree);
+	/* Of one that is not there, its successor will tell. */
+	if (verdicts && !kill((pid_t)tracker->header.loader_tgid, 0))
+		dial_ask(tracker, &request, &dial, verdicts);
+	for (size_t i = 0; i < json_array_size(verdicts); i++) {
+		const char *text =
+			json_string_value(json_object_get(json_array_get(verdicts, i), "text"));
+		_cleanup_free_ char *clean = text ? escape_terminal(text, strlen(text)) : NULL;
+
+		if (clean)
+			talk_note("%s: %s", name, clean);
+	}
+	dial_close(&dial);
+	json_decref(verdicts);
 }
 
 void summary_tell_losses(const struct tracker *tracker, const char *name)

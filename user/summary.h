@@ -11,4 +11,7 @@ void summary_tell(const struct tracker *tracker, uint32_t tree, uint64_t begun_m
 /* What the tracker of this tree has lost; with -v also what was healed. */
 void summary_tell_losses(const struct tracker *tracker, const char *name);
 
+/* What the daemon has decided about it, when it answers: nobody else tells who started it. */
+void summary_tell_verdicts(const struct tracker *tracker, uint32_t tree, const char *name);
+
 #endif /* MEMTREE_SUMMARY_H */

@@ -186,6 +186,11 @@ int trackers_find(struct tracker ***ret_trackers, int *ret_count, int *ret_forei
 				err = 0; /* another program's map, or gone by now */
 			continue;
 		}
+		/* Its maps last as long as somebody has them open, and say nothing any more. */
+		if (!tracker_is_attached(tracker)) {
+			tracker_close(tracker);
+			continue;
+		}
 		longer = reallocarray(trackers, (size_t)count + 1, sizeof(struct tracker *));
 		if (!longer) {
 			tracker_close(tracker);

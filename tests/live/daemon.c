@@ -49,6 +49,28 @@ static void test_one_tracker_serves_run_and_add(void **state)
 	unload();
 }
 
+/* What is still waited for is not waited for without end. */
+static void test_a_run_outlives_its_tracker(void **state)
+{
+	struct started job;
+
+	(void)state;
+	daemon_start();
+	job = eat("job", "", "fork { await $1 } say ready await $0 exit 7");
+	text_await(job.out, "ready");
+	daemon_end(SIGTERM);
+	unload();
+	/* What it still holds is no tracker to anybody else. */
+	run("ps");
+	assert_status(3);
+	gate_push(0);
+	finish(job);
+	assert_status(7);
+	assert_non_null(strstr(outcome.err, "its tracker was unloaded"));
+	gate_push(1);
+	assert_nobody_left();
+}
+
 static void test_a_second_daemon_is_refused(void **state)
 {
 	static const char *const lines[] = {"daemon", "daemon --unload"};
@@ -77,6 +99,8 @@ static void test_its_limits_are_kept(void **state)
 	daemon_start();
 	finish(eat("hog", "-l 48M --grace 1h", "anon 96M await $0"));
 	assert_status(128 + SIGTERM);
+	/* Who has started it learns why, too. */
+	assert_non_null(strstr(outcome.err, "memtree: hog: over its limit: charged "));
 	await_daemon_says("hog: over its limit: charged ");
 	await_daemon_says("hog: ended: 1 processes");
 	run("why hog");
@@ -294,6 +318,7 @@ int daemon_tests(void)
 		daemon_test(test_one_tracker_serves_run_and_add),
 		daemon_test(test_a_second_daemon_is_refused),
 		daemon_test(test_its_limits_are_kept),
+		daemon_test(test_a_run_outlives_its_tracker),
 		daemon_test(test_what_grows_without_it_is_counted),
 		daemon_test(test_the_kernel_stops_without_it),
 		daemon_test(test_a_limit_crossed_without_it_is_kept_later),

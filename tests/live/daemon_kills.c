@@ -50,6 +50,9 @@ static void round_make(unsigned int number)
 	pause_at_random(40);
 	daemon_start();
 	finish(victim);
+	if (outcome.status != 128 + SIGKILL && outcome.status != 128 + SIGTERM)
+		print_error("victim %u: status %d: %s; its daemon: %s\n", number, outcome.status,
+			    outcome.err, daemon_said());
 	assert_true(outcome.status == 128 + SIGKILL || outcome.status == 128 + SIGTERM);
 	finish(brief);
 	assert_status(7);
