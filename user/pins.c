@@ -22,6 +22,9 @@
 #define BPFFS "/sys/fs/bpf"
 #define UNFINISHED "-new" /* no dot: bpffs takes none in names */
 #define HEADER "header"	  /* in every layout: how the tracker is found */
+/* A child of a daemon that was killed dies after it, and has the lock until then. */
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_US 20000
 #define PIN_PATH (PATH_MAX + 32)
 
 static bool is_bpffs(const char *folder)
@@ -61,8 +64,13 @@ int pins_lock(const char *folder, int *ret_lock)
 		return -errno;
 	if (!is_bpffs(folder))
 		return -ENODEV;
-	if (flock(lock, LOCK_EX | LOCK_NB))
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	for (int i = 0; flock(lock, LOCK_EX | LOCK_NB); i++) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (i >= LOCK_TRIES)
+			return -EBUSY;
+		usleep(LOCK_PAUSE_US);
+	}
 	*ret_lock = take_fd(lock);
 	return 0;
 }
