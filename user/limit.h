@@ -7,28 +7,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "maps.h"
+#include "choice.h"
 
-struct limit_options {
-	struct mt_policy policy; /* what was said */
-	bool has_limit, has_on_limit, has_grace, has_hard, has_warn, has_scope, has_dry_run;
-	bool has_hook, has_hook_timeout, has_confirm, has_vmem_limit, has_rule;
-};
-
-/* A child of a command's parser; its input a struct limit_options. */
+/* A child of a command's parser; its input a struct choices, which holds what was said. */
 extern const struct argp limit_argp;
 
-/* What stands without any option. */
-extern const struct mt_policy limit_default;
+/* choice_parse for a command: what is wrong is refused in one line (status 2). */
+void limit_choose(const char *command, struct choices *said, enum choice which, const char *text);
 
-/* Whether anything was said. */
-bool limit_said(const struct limit_options *options);
+/* Whether anything was said of a limit. */
+bool limit_said(const struct choices *said);
 
 /*
- * Changes `policy` by what was said. Contradictions, and a limit beyond this machine's memory,
- * are refused in one line (status 2).
+ * Changes `whole` by what was said. Contradictions, and a limit beyond this machine's memory, are
+ * refused in one line (status 2).
  */
-void limit_apply(const char *command, const struct limit_options *options,
-		 struct mt_policy *policy);
+void limit_apply(const char *command, const struct choices *said, struct choices *whole);
 
 #endif /* MEMTREE_LIMIT_H */

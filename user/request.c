@@ -28,35 +28,6 @@ static const struct argp_option table[] = {
 	{0},
 };
 
-static uint32_t metric_parse(const char *command, const char *text)
-{
-	static const struct {
-		const char *name;
-		uint32_t metric;
-	} metrics[] = {
-		{"rss", MT_METRIC_RSS},
-		{"anon", 1U << MT_ANON},
-		{"anon+swap", 1U << MT_ANON | 1U << MT_SWAP},
-		{"anon+shmem+swap", 1U << MT_ANON | 1U << MT_SHMEM | 1U << MT_SWAP},
-	};
-
-	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
-		if (!strcmp(text, metrics[i].name))
-			return metrics[i].metric;
-	options_refuse(command, "'%s' is no metric", text);
-}
-
-uint64_t request_parse_window(const char *command, const char *text)
-{
-	uint64_t window_ns;
-
-	if (!units_parse_duration(text, &window_ns))
-		options_refuse(command, "'%s' is no duration", text);
-	if (window_ns > MT_WINDOW_MAX_NS)
-		options_refuse(command, "a window of %s is too long, 16s is the most", text);
-	return window_ns;
-}
-
 void request_parse_name(const char *command, const char *text, char ret_name[MT_NAME_SIZE])
 {
 	if (!units_is_name(text))
@@ -82,6 +53,17 @@ static uint32_t max_kills_parse(const char *command, const char *text)
 	return count;
 }
 
+/* What was said, on top of what stands without. */
+static void options_apply(const char *command, struct tree_options *options)
+{
+	struct choices whole = options->base ? *options->base : choice_default;
+
+	limit_apply(command, &options->said, &whole);
+	options->request.policy = whole.policy;
+	options->request.metric = whole.metric;
+	options->request.window_ns = whole.window_ns;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct tree_options *options = state->input;
@@ -90,23 +72,19 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	options_refuse_planned(table, key, command);
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &options->limit;
+		state->child_inputs[0] = &options->said;
 		return 0;
 	case ARGP_KEY_END:
-		options->request.policy = limit_default;
-		limit_apply(command, &options->limit, &options->request.policy);
-		if (options->request.policy.rule == MT_RULE_YARN &&
-		    options->request.metric != MT_METRIC_RSS)
-			options_refuse(command, "--policy yarn counts rss: -m is not for it");
+		options_apply(command, options);
 		return 0;
 	case 'n':
 		request_parse_name(command, argument, options->request.name);
 		return 0;
 	case 'm':
-		options->request.metric = metric_parse(command, argument);
+		limit_choose(command, &options->said, CHOICE_METRIC, argument);
 		return 0;
 	case 'w':
-		options->request.window_ns = request_parse_window(command, argument);
+		limit_choose(command, &options->said, CHOICE_WINDOW, argument);
 		return 0;
 	case KEY_CAPACITY:
 		options->loader.process_capacity = capacity_parse(command, argument);

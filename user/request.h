@@ -11,30 +11,25 @@
 #include "registry.h"
 
 struct tree_options {
-	struct tree_request request;
-	struct limit_options limit;
+	struct tree_request request; /* policy, metric and window once all is parsed */
+	struct choices said;
+	const struct choices *base; /* where nothing is said (config.h); NULL: choice_default */
 	/* Of a tracker of its own: */
 	struct loader_options loader;
 	uint32_t max_kills; /* trees ended within a minute, 0: any number */
 	bool has_max_kills;
 };
 
-#define TREE_OPTIONS_DEFAULT                                \
-	{                                                   \
-		.request =                                  \
-			{                                   \
-				.metric = MT_METRIC_RSS,    \
-				.window_ns = 3000000000ULL, \
-			},                                  \
-		.max_kills = 30,                            \
+#define TREE_OPTIONS_DEFAULT     \
+	{                        \
+		.max_kills = 30, \
 	}
 
 /* A child of a command's parser; its input a struct tree_options. */
 extern const struct argp request_options;
 
-/* Sizes, names and times as the command line has them; refused in one line (status 2). */
+/* A name as the command line has it; refused in one line (status 2). */
 void request_parse_name(const char *command, const char *text, char ret_name[MT_NAME_SIZE]);
-uint64_t request_parse_window(const char *command, const char *text);
 
 /* Names it COMM-PID, with what a name may not contain replaced. */
 void request_name(struct tree_request *request, const char *comm, pid_t pid);

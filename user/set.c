@@ -15,9 +15,7 @@ struct options {
 	struct common_options common;
 	const char *tree;	 /* which */
 	char name[MT_NAME_SIZE]; /* empty: stays */
-	uint64_t window_ns;
-	bool has_window;
-	struct limit_options limit;
+	struct choices said;
 };
 
 static const struct argp_option table[] = {
@@ -32,15 +30,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &options->limit;
+		state->child_inputs[0] = &options->said;
 		state->child_inputs[1] = &options->common;
 		return 0;
 	case 'n':
 		request_parse_name("set", argument, options->name);
 		return 0;
 	case 'w':
-		options->window_ns = request_parse_window("set", argument);
-		options->has_window = true;
+		limit_choose("set", &options->said, CHOICE_WINDOW, argument);
 		return 0;
 	case ARGP_KEY_ARG:
 		options_take("set", &options->tree, argument);
@@ -57,16 +54,13 @@ static int tree_change(struct tracker *tracker, const struct tree *tree,
 
 	if (options->name[0] && strcmp(options->name, tree->name))
 		err = registry_rename(tracker, tree->id, options->name);
-	if (!err && options->has_window)
-		err = registry_window(tracker, tree->id, options->window_ns);
-	if (!err && limit_said(&options->limit)) {
-		struct mt_policy policy = tree->policy;
+	if (!err && choice_is_said(&options->said, CHOICE_WINDOW))
+		err = registry_window(tracker, tree->id, options->said.window_ns);
+	if (!err && limit_said(&options->said)) {
+		struct choices whole = {.policy = tree->policy, .metric = tree->metric};
 
-		limit_apply("set", &options->limit, &policy);
-		if (policy.rule == MT_RULE_YARN && tree->metric != MT_METRIC_RSS)
-			options_refuse("set", "--policy yarn counts rss, and %s does not",
-				       tree->name);
-		err = registry_policy(tracker, tree->id, &policy);
+		limit_apply("set", &options->said, &whole);
+		err = registry_policy(tracker, tree->id, &whole.policy);
 	}
 	if (!err)
 		return EXIT_OK;
@@ -97,7 +91,8 @@ int command_set(int argc, char **argv)
 	options_parse(&argp, "set", argc, argv, &options);
 	if (!options.tree)
 		options_refuse("set", "which tree?");
-	if (!options.name[0] && !options.has_window && !limit_said(&options.limit))
+	if (!options.name[0] && !choice_is_said(&options.said, CHOICE_WINDOW) &&
+	    !limit_said(&options.said))
 		options_refuse("set", "what is to change? -n, -w, -l, ...");
 	if (options.common.json)
 		options_refuse("set", "--json is for the reading commands");
