@@ -33,7 +33,7 @@ ifdef CI
   WERROR := -Werror
 endif
 
-LIBRARIES := libbpf libevent_core jansson
+LIBRARIES := libbpf libevent_core jansson libcyaml yaml-0.1
 CPPFLAGS += -D_GNU_SOURCE -DMEMTREE_VERSION='"$(VERSION)"' -Iinclude -iquote user -I$(OUT)
 CFLAGS ?= -O2 -g
 # int64_t and the __s64 that both halves share are one type to us, but two to the compiler.
@@ -51,7 +51,7 @@ BPF_SOURCES := maps counters calibration threads trees stories spaces memory cen
 # What the unit tests link: pure rooms (no kernel, no clock), and those that read files and whose
 # folders are parameters.
 PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family reason comparison pass kernel \
-	features health cgroupfs row quoted runtimes verdict journal wire choice
+	features health cgroupfs row quoted runtimes verdict journal wire choice shape config
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
 	launch limit request follow summary forget killing record serve report errand hook pss \
 	ward guard dial told run add set rm kill ps tree beside shadow contrast compare aside members \
@@ -64,7 +64,7 @@ SKELETON := $(OUT)/memtree.skel.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all static run test suite check unit format layers headers live matrix packages install \
-	bench uninstall clean help vmlinux-check
+	bench uninstall clean help vmlinux-check fuzz-config
 all: $(OUT)/memtree
 
 help:
@@ -73,6 +73,7 @@ help:
 	@echo 'make check        format, layers, headers, unit tests'
 	@echo 'make live         the live tests on this kernel (as root)'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
+	@echo 'make fuzz-config  hostile configurations, for FUZZ_SECONDS (10)'
 	@echo 'make bench        what it costs, as ratios (as root, on a quiet machine)'
 	@echo 'make static       one statically linked binary: $(OUT)/memtree-static'
 	@echo 'make vmlinux-check  are the types of vmlinux.h those of this kernel?'
@@ -132,7 +133,7 @@ uninstall:
 UNIT_TESTS := units escape charge policy policy_confirm policy_clock policy_walk blast cgroup model model_memory \
 	model_figures family kernel \
 	features health procfs procfs_text yarn yarn_decision pass comparison comparison_missed \
-	comparison_random cgroupfs quoted journal wire choice
+	comparison_random cgroupfs quoted journal wire choice config
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
@@ -176,6 +177,23 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_SOURCES:%=$(OUT)/asan/%.o)
 
 unit: $(UNIT_TESTS:%=$(OUT)/tests/unit/%)
 	$(Q)failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
+
+# What people write, mutated for FUZZ_SECONDS; new inputs stay under $(OUT).
+FUZZ_SECONDS ?= 10
+FUZZ_SOURCES := config shape choice policy alarms units
+
+$(OUT)/fuzz-config: tests/fuzz/config.c $(FUZZ_SOURCES:%=user/%.c) $(wildcard user/*.h include/*.h)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -fno-strict-aliasing $(C_WARNINGS) $(WERROR) -g -O1 \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		tests/fuzz/config.c $(FUZZ_SOURCES:%=user/%.c) $(LDLIBS) -o $@
+
+fuzz-config: $(OUT)/fuzz-config
+	@mkdir -p $(OUT)/fuzz/config
+	$(Q)if $< -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -artifact_prefix=$(OUT)/fuzz/ \
+		-print_final_stats=1 $(OUT)/fuzz/config tests/fuzz/corpus/config; \
+	then echo 'PASS fuzz-config'; else echo 'FAIL fuzz-config'; exit 1; fi
 
 $(OUT)/tests/live/%.o: tests/live/%.c
 	$(call say,CC,$@)
