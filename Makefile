@@ -51,7 +51,7 @@ BPF_SOURCES := maps counters calibration threads trees stories spaces memory cen
 # What the unit tests link: pure rooms (no kernel, no clock), and those that read files and whose
 # folders are parameters.
 PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family reason comparison pass kernel \
-	features health cgroupfs row quoted runtimes verdict journal wire choice shape config
+	features health cgroupfs row quoted runtimes verdict journal wire choice shape config store notify
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
 	launch limit request follow summary forget killing record serve report errand hook pss \
 	ward guard dial told run add set rm kill ps tree beside shadow contrast compare aside members \
@@ -133,7 +133,7 @@ uninstall:
 UNIT_TESTS := units escape charge policy policy_confirm policy_clock policy_walk blast cgroup model model_memory \
 	model_figures family kernel \
 	features health procfs procfs_text yarn yarn_decision pass comparison comparison_missed \
-	comparison_random cgroupfs quoted journal wire choice config
+	comparison_random cgroupfs quoted journal wire choice config store notify
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
