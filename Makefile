@@ -63,7 +63,7 @@ SKELETON := $(OUT)/memtree.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all static run test suite check unit format layers headers live matrix packages install \
+.PHONY: all static run test suite check unit format layers headers manual live matrix packages install \
 	bench uninstall clean help vmlinux-check fuzz-config
 all: $(OUT)/memtree
 
@@ -150,7 +150,7 @@ suite:
 	$(Q)failed=0; $(MAKE) --no-print-directory -k check live || failed=1; \
 	$(MAKE) --no-print-directory -k -j2 --output-sync=target matrix || failed=1; exit $$failed
 
-check: unit format layers headers vmlinux-check
+check: unit format layers headers vmlinux-check manual
 
 format:
 	$(Q)tests/check/format $(CLANG_FORMAT)
@@ -163,6 +163,15 @@ headers:
 
 vmlinux-check:
 	$(Q)BPFTOOL="$(BPFTOOL)" tests/check/vmlinux
+
+# What the program says of itself: its help, and the configuration that stands without a file.
+$(OUT)/tests/check/defaults: tests/check/defaults.c $(PURE_SOURCES:%=$(OUT)/user/%.o)
+	$(call say,CHECK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(PURE_SOURCES:%=$(OUT)/user/%.o) $(LDLIBS) -o $@
+
+manual: $(OUT)/memtree $(OUT)/tests/check/defaults
+	$(Q)tests/check/manual $^
 
 $(OUT)/asan/%.o: user/%.c
 	$(call say,CC-ASAN,$@)
