@@ -63,21 +63,22 @@ SKELETON := $(OUT)/memtree.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all static run test suite check unit format layers headers manual live matrix packages install \
+.PHONY: all static run test suite check unit format layers headers manual deploy live matrix \
+	packages install \
 	bench uninstall clean help vmlinux-check fuzz-config
 all: $(OUT)/memtree
 
 help:
 	@echo 'make run          build and show memtree on a live process tree (as root)'
 	@echo 'make test         unit tests, live tests, and the live tests on four kernels'
-	@echo 'make check        format, layers, headers, unit tests'
+	@echo 'make check        format, layers, headers, manual, installation, unit tests'
 	@echo 'make live         the live tests on this kernel (as root)'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
 	@echo 'make fuzz-config  hostile configurations, for FUZZ_SECONDS (10)'
 	@echo 'make bench        what it costs, as ratios (as root, on a quiet machine)'
 	@echo 'make static       one statically linked binary: $(OUT)/memtree-static'
 	@echo 'make vmlinux-check  are the types of vmlinux.h those of this kernel?'
-	@echo 'make install      to $$DESTDIR$$PREFIX (/usr/local)'
+	@echo 'make install      to $$DESTDIR$$PREFIX (/usr/local), the configuration to $$DESTDIR/etc'
 
 # --- build ----------------------------------------------------------------------------
 
@@ -122,11 +123,37 @@ run: packages
 packages:
 	$(Q)tests/check/packages
 
-install: $(OUT)/memtree
-	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/bin/memtree
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc/memtree
+# Where systemd looks for /usr as for /usr/local.
+UNITDIR = $(PREFIX)/lib/systemd/system
+# The binary reads it there, whatever the prefix.
+CONFDIR := /etc/memtree
 
+# A configuration that is there stays as it is; the example lies beside the documentation, too.
+install: $(OUT)/memtree
+	install -D -m 0755 $< $(DESTDIR)$(BINDIR)/memtree
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's,^ExecStart=/usr/local/bin/,ExecStart=$(BINDIR)/,' deploy/memtree.service \
+		> $(DESTDIR)$(UNITDIR)/memtree.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/memtree.service
+	install -D -m 0644 docs/man/memtree.1 $(DESTDIR)$(MANDIR)/man1/memtree.1
+	install -D -m 0644 docs/man/memtree.conf.5 $(DESTDIR)$(MANDIR)/man5/memtree.conf.5
+	install -D -m 0644 deploy/memtree.conf $(DESTDIR)$(DOCDIR)/memtree.conf
+	install -d -m 0755 $(DESTDIR)$(CONFDIR)/memtree.conf.d
+	[ -e $(DESTDIR)$(CONFDIR)/memtree.conf ] || [ -L $(DESTDIR)$(CONFDIR)/memtree.conf ] || \
+		install -m 0644 deploy/memtree.conf $(DESTDIR)$(CONFDIR)/memtree.conf
+
+# A configuration that somebody changed stays, and so do the verdicts.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/memtree
+	rm -f $(DESTDIR)$(BINDIR)/memtree $(DESTDIR)$(UNITDIR)/memtree.service \
+		$(DESTDIR)$(MANDIR)/man1/memtree.1 $(DESTDIR)$(MANDIR)/man5/memtree.conf.5
+	! cmp -s $(DESTDIR)$(DOCDIR)/memtree.conf $(DESTDIR)$(CONFDIR)/memtree.conf || \
+		rm -f $(DESTDIR)$(CONFDIR)/memtree.conf
+	rm -f $(DESTDIR)$(DOCDIR)/memtree.conf
+	rmdir $(DESTDIR)$(DOCDIR) $(DESTDIR)$(CONFDIR)/memtree.conf.d $(DESTDIR)$(CONFDIR) \
+		2>/dev/null || true
 
 # --- tests ----------------------------------------------------------------------------
 
@@ -150,7 +177,7 @@ suite:
 	$(Q)failed=0; $(MAKE) --no-print-directory -k check live || failed=1; \
 	$(MAKE) --no-print-directory -k -j2 --output-sync=target matrix || failed=1; exit $$failed
 
-check: unit format layers headers vmlinux-check manual
+check: unit format layers headers vmlinux-check manual deploy
 
 format:
 	$(Q)tests/check/format $(CLANG_FORMAT)
@@ -172,6 +199,9 @@ $(OUT)/tests/check/defaults: tests/check/defaults.c $(PURE_SOURCES:%=$(OUT)/user
 
 manual: $(OUT)/memtree $(OUT)/tests/check/defaults
 	$(Q)tests/check/manual $^
+
+deploy: $(OUT)/memtree
+	$(Q)MAKE='$(MAKE)' tests/check/deploy $<
 
 $(OUT)/asan/%.o: user/%.c
 	$(call say,CC-ASAN,$@)
