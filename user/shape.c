@@ -210,8 +210,11 @@ static int document_check(struct reader *reader, const cyaml_schema_value_t *sch
 int shape_read(const char *text, size_t length, const cyaml_schema_value_t *schema,
 	       struct shape *ret_shape, char ret_why[SHAPE_WHY], unsigned int *ret_line)
 {
+	/* A mark that says UTF-8 is taken; libyaml would count it as a column, as it is told so. */
+	size_t mark = length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
 	struct shape shape = {};
-	struct reader reader = {.text = text, .length = length, .shape = &shape, .why = ret_why};
+	struct reader reader = {
+		.text = text + mark, .length = length - mark, .shape = &shape, .why = ret_why};
 	int err;
 
 	if (!yaml_parser_initialize(&reader.parser)) {
@@ -221,7 +224,8 @@ int shape_read(const char *text, size_t length, const cyaml_schema_value_t *sche
 	}
 	/* Said, so that no byte order mark makes it UTF-16. */
 	yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, length);
+	yaml_parser_set_input_string(&reader.parser, (const unsigned char *)reader.text,
+				     reader.length);
 	err = event_next(&reader); /* the stream's start */
 	if (!err)
 		err = event_next(&reader);

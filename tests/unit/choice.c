@@ -119,6 +119,7 @@ static void test_text_and_back(void **state)
 		{CHOICE_WARN, "100%", "100%"},
 		{CHOICE_HARD_FACTOR, "2", "2"},
 		{CHOICE_HARD_FACTOR, "1.05", "1.05"},
+		{CHOICE_HARD_FACTOR, "1.005", "1.005"},
 		{CHOICE_HARD_FACTOR, "1000", "1000"},
 		{CHOICE_GRACE, "0", "0"},
 		{CHOICE_GRACE, "60s", "1m"},

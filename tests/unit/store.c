@@ -344,9 +344,32 @@ static void test_a_link_is_not_followed(void **state)
 	assert_int_equal(unlink(path("log")), 0);
 	assert_int_equal(mkfifo(path("log"), 0600), 0);
 	assert_int_equal(happen("b", 10), -EINVAL);
+	assert_int_equal(store_restore(store, journal, ROOM), -EINVAL);
 	assert_int_equal(unlink(path("log")), 0);
 	assert_int_equal(happen("b", 10), 0);
 	assert_complains("is written again");
+}
+
+/* Another name for it, given while it is open, is another's hold on it; so is another owner. */
+static void test_a_file_is_ours_alone(void **state)
+{
+	struct stat status;
+
+	(void)state;
+	assert_int_equal(chmod(path("log"), 0666), 0);
+	restart();
+	assert_int_equal(stat(path("log"), &status), 0);
+	assert_int_equal(status.st_mode & 07777, 0600);
+	assert_int_equal(link(path("log"), path("other")), 0);
+	assert_int_equal(happen("a", 10), -EPERM);
+	assert_int_equal(unlink(path("other")), 0);
+	assert_int_equal(happen("a", 10), 0);
+	if (geteuid())
+		return;
+	assert_int_equal(chown(path("log"), 1, 1), 0);
+	restart();
+	assert_int_equal(happen("a", 10), -EPERM);
+	assert_int_equal(store_restore(store, journal, ROOM), -EPERM);
 }
 
 /* Links in the place of the older generation are replaced, not followed. */
@@ -401,6 +424,7 @@ int main(void)
 		TEST(test_what_is_too_long_is_lost_alone),
 		TEST(test_a_file_that_went_away_is_made_anew),
 		TEST(test_a_link_is_not_followed),
+		TEST(test_a_file_is_ours_alone),
 		TEST(test_rotation_overwrites_no_other_file),
 		TEST(test_the_folder_is_made),
 	};
