@@ -53,8 +53,8 @@ BPF_SOURCES := maps counters calibration threads trees stories spaces memory cen
 PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family reason comparison pass kernel \
 	features health cgroupfs row quoted runtimes verdict journal wire refusal limit
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
-	launch request adoption follow summary forget killing record serve report errand hook pss \
-	ward guard dial told run add set rm kill ps tree beside shadow contrast compare aside members \
+	launch request adoption follow summary forget killing record client listener serve report errand hook pss \
+	ward jobs control guard dial told run add set rm kill ps tree beside shadow contrast compare aside members \
 	explanation explain events why probe vitals diagnosis doctor
 
 BPF_OBJECTS := $(BPF_SOURCES:%=$(OUT)/bpf/%.bpf.o)
@@ -137,7 +137,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
 	escapes box table explain boxed eater hog limits limits_spikes limits_alone killing monitor \
-	events readers confirm hooks doctor
+	events readers host protocol protocol_clients confirm hooks doctor
 
 # Everything, counted: ends with "N passed, N failed, N skipped".
 test: packages
