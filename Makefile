@@ -63,14 +63,15 @@ SKELETON := $(OUT)/memtree.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all static run test suite check unit format layers headers live matrix packages install \
-	bench uninstall clean help vmlinux-check
+.PHONY: all static run test suite check unit format layers headers fuzz-wire live matrix packages \
+	install bench uninstall clean help vmlinux-check
 all: $(OUT)/memtree
 
 help:
 	@echo 'make run          build and show memtree on a live process tree (as root)'
 	@echo 'make test         unit tests, live tests, and the live tests on four kernels'
 	@echo 'make check        format, layers, headers, unit tests'
+	@echo 'make fuzz-wire    garbage for the socket, for FUZZ_SECONDS (10)'
 	@echo 'make live         the live tests on this kernel (as root)'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
 	@echo 'make bench        what it costs, as ratios (as root, on a quiet machine)'
@@ -146,7 +147,7 @@ test: packages
 
 # An emulated machine keeps one CPU busy: two at a time.
 suite:
-	$(Q)failed=0; $(MAKE) --no-print-directory -k check live || failed=1; \
+	$(Q)failed=0; $(MAKE) --no-print-directory -k check fuzz-wire live || failed=1; \
 	$(MAKE) --no-print-directory -k -j2 --output-sync=target matrix || failed=1; exit $$failed
 
 check: unit format layers headers vmlinux-check
@@ -176,6 +177,18 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_SOURCES:%=$(OUT)/asan/%.o)
 
 unit: $(UNIT_TESTS:%=$(OUT)/tests/unit/%)
 	$(Q)failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
+
+# What anybody may send, under the sanitizers; what it finds new is kept under .output/.
+FUZZ_SECONDS ?= 10
+FUZZ_SOURCES := wire limit refusal units escape policy alarms
+$(OUT)/fuzz/wire: tests/fuzz/wire.c $(FUZZ_SOURCES:%=user/%.c)
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -MMD -MP -MF $@.d $^ $(LDLIBS) -o $@
+
+fuzz-wire: $(OUT)/fuzz/wire
+	$(Q)tests/fuzz/run $< tests/fuzz/corpus/wire $(FUZZ_SECONDS)
 
 $(OUT)/tests/live/%.o: tests/live/%.c
 	$(call say,CC,$@)
