@@ -51,10 +51,10 @@ BPF_SOURCES := maps counters calibration threads trees stories spaces memory cen
 # What the unit tests link: pure rooms (no kernel, no clock), and those that read files and whose
 # folders are parameters.
 PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family reason comparison pass kernel \
-	features health cgroupfs row quoted runtimes verdict journal wire choice shape config store notify
+	features health cgroupfs row quoted runtimes verdict journal wire refusal choice limit shape config store notify
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
-	launch limit request follow summary forget killing record serve report errand hook pss \
-	ward guard dial told run add set rm kill ps tree beside shadow contrast compare aside members \
+	launch request adoption follow summary forget killing record client listener serve report errand \
+	hook pss ward jobs control guard dial told run add set rm kill ps tree beside shadow contrast compare aside members \
 	explanation explain events why probe vitals diagnosis doctor
 
 BPF_OBJECTS := $(BPF_SOURCES:%=$(OUT)/bpf/%.bpf.o)
@@ -63,9 +63,8 @@ SKELETON := $(OUT)/memtree.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all static run test suite check unit format layers headers manual deploy live matrix \
-	packages install \
-	bench uninstall clean help vmlinux-check fuzz-config
+.PHONY: all static run test suite check unit format layers headers manual deploy fuzz-wire fuzz-config \
+	live matrix packages install bench uninstall clean help vmlinux-check
 all: $(OUT)/memtree
 
 help:
@@ -74,6 +73,7 @@ help:
 	@echo 'make check        format, layers, headers, manual, installation, unit tests'
 	@echo 'make live         the live tests on this kernel (as root)'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
+	@echo 'make fuzz-wire    garbage for the socket, for FUZZ_SECONDS (10)'
 	@echo 'make fuzz-config  hostile configurations, for FUZZ_SECONDS (10)'
 	@echo 'make bench        what it costs, as ratios (as root, on a quiet machine)'
 	@echo 'make static       one statically linked binary: $(OUT)/memtree-static'
@@ -160,12 +160,12 @@ uninstall:
 UNIT_TESTS := units escape charge policy policy_confirm policy_clock policy_walk blast cgroup model model_memory \
 	model_figures family kernel \
 	features health procfs procfs_text yarn yarn_decision pass comparison comparison_missed \
-	comparison_random cgroupfs quoted journal wire choice config store notify
+	comparison_random cgroupfs quoted journal wire choice limit config store notify
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
 	escapes box table explain boxed eater hog limits limits_spikes limits_alone killing monitor \
-	events readers confirm hooks doctor
+	events readers host protocol protocol_clients confirm hooks doctor
 
 # Everything, counted: ends with "N passed, N failed, N skipped".
 test: packages
@@ -174,7 +174,7 @@ test: packages
 
 # An emulated machine keeps one CPU busy: two at a time.
 suite:
-	$(Q)failed=0; $(MAKE) --no-print-directory -k check live || failed=1; \
+	$(Q)failed=0; $(MAKE) --no-print-directory -k check fuzz-wire fuzz-config live || failed=1; \
 	$(MAKE) --no-print-directory -k -j2 --output-sync=target matrix || failed=1; exit $$failed
 
 check: unit format layers headers vmlinux-check manual deploy
@@ -217,22 +217,17 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_SOURCES:%=$(OUT)/asan/%.o)
 unit: $(UNIT_TESTS:%=$(OUT)/tests/unit/%)
 	$(Q)failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
 
-# What people write, mutated for FUZZ_SECONDS; new inputs stay under $(OUT).
+# What anybody may send or write, under the sanitizers; what it finds new is kept under .output/.
 FUZZ_SECONDS ?= 10
-FUZZ_SOURCES := config shape choice policy alarms units
-
-$(OUT)/fuzz-config: tests/fuzz/config.c $(FUZZ_SOURCES:%=user/%.c) $(wildcard user/*.h include/*.h)
+FUZZ_SOURCES := wire limit refusal choice config shape units escape policy alarms
+$(OUT)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES:%=user/%.c) $(wildcard user/*.h include/*.h)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -fno-strict-aliasing $(C_WARNINGS) $(WERROR) -g -O1 \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		tests/fuzz/config.c $(FUZZ_SOURCES:%=user/%.c) $(LDLIBS) -o $@
+	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all $(filter %.c,$^) $(LDLIBS) -o $@
 
-fuzz-config: $(OUT)/fuzz-config
-	@mkdir -p $(OUT)/fuzz/config
-	$(Q)if $< -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=10 -artifact_prefix=$(OUT)/fuzz/ \
-		-print_final_stats=1 $(OUT)/fuzz/config tests/fuzz/corpus/config; \
-	then echo 'PASS fuzz-config'; else echo 'FAIL fuzz-config'; exit 1; fi
+fuzz-wire fuzz-config: fuzz-%: $(OUT)/fuzz/%
+	$(Q)tests/fuzz/run $< tests/fuzz/corpus/$* $(FUZZ_SECONDS)
 
 $(OUT)/tests/live/%.o: tests/live/%.c
 	$(call say,CC,$@)

@@ -8,18 +8,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "census.h"
-#include "cleanup.h"
+#include "adoption.h"
 #include "clock.h"
 #include "commands.h"
 #include "follow.h"
 #include "guard.h"
 #include "loader.h"
 #include "options.h"
-#include "registry.h"
 #include "request.h"
 #include "summary.h"
 #include "talk.h"
@@ -35,8 +31,8 @@ struct options {
 struct add {
 	const struct options *options;
 	struct tree_request request;
-	struct mt_census_record root; /* as the kernel has it */
-	int pidfd;
+	struct adoption adoption;
+	struct refusal why; /* of what failed last */
 	struct loader *loader;
 	struct tracker *tracker;
 	uint32_t tree;
@@ -69,72 +65,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-/* As long as it can be signalled it has not been reaped, and its pid is its own. */
-static bool is_still_it(const struct add *add)
+static int told(int err, const struct add *add)
 {
-	return !syscall(SYS_pidfd_send_signal, add->pidfd, 0, NULL, 0) || errno != ESRCH;
-}
-
-static int process_open(struct add *add)
-{
-	pid_t pid = add->options->pid;
-
-	if (pid == 1)
-		return talk_error(-EINVAL,
-				  "process 1 is the ancestor of the whole machine: add what "
-				  "it has started");
-	if (pid == getpid())
-		return talk_error(-EINVAL, "process %d is this memtree itself", pid);
-	add->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (add->pidfd >= 0)
-		return 0;
-	if (errno == EINVAL || errno == ENOENT)
-		return talk_error(-errno, "%d is a thread: add the process that it belongs to",
-				  pid);
-	return talk_error(-errno, "there is no process %d: %s", pid, strerror(errno));
-}
-
-/* Asks a tracker who the process is, and whether it may be the root of a tree. */
-static int process_judge(struct add *add, const struct tracker *tracker)
-{
-	struct mt_census_record *root = &add->root;
-	pid_t pid = add->options->pid;
-	int err = census_find(tracker, pid, root);
-
-	if (err && err != -ESRCH)
-		return talk_error(err, "the kernel's tasks cannot be read: %s", strerror(-err));
-	if (err || !is_still_it(add) || !root->live)
-		return talk_error(-ESRCH, "process %d has ended", pid);
-	if (root->kernel)
-		return talk_error(-EINVAL,
-				  "process %d is a thread of the kernel: it has no memory "
-				  "of its own",
-				  pid);
-	if (!root->leader)
-		return talk_error(-EINVAL, "%d is a thread: add the process that it belongs to",
-				  pid);
-	if (root->tree)
-		return talk_error(-EEXIST,
-				  "process %d is a member of tree #%u.%u already: see "
-				  "memtree tree '#%u.%u'",
-				  pid, tracker->id, root->tree, tracker->id, root->tree);
-	return 0;
-}
-
-/* No tracker may know it yet: its memory would be followed twice. */
-static int trackers_ask(struct add *add)
-{
-	struct tracker **trackers;
-	int count, foreign, err;
-
-	/* What is not permitted here is not permitted to the loader: it says so. */
-	if (trackers_find(&trackers, &count, &foreign))
-		return 0;
-	err = 0;
-	for (int i = 0; i < count && !err; i++)
-		err = process_judge(add, trackers[i]);
-	trackers_close(trackers, count);
-	return err;
+	return err ? talk_error(err, "%s", add->why.text) : 0;
 }
 
 static int tracker_load(struct add *add)
@@ -147,31 +80,21 @@ static int tracker_load(struct add *add)
 	if (err)
 		return talk_error(err, "the tracker that was just loaded cannot be opened: %s",
 				  strerror(-err));
-	return process_judge(add, add->tracker);
+	return told(adoption_judge(&add->adoption, add->tracker, &add->why), add);
 }
 
 static int tree_adopt(struct add *add)
 {
+	const struct mt_census_record *root = &add->adoption.root;
 	int err;
 
 	if (!add->request.name[0])
-		request_name(&add->request, add->root.comm, add->options->pid);
-	add->request.started_boot_ns = add->root.start_boot_ns;
-	err = request_open(add->tracker, &add->request, &add->tree);
-	if (err)
-		return err;
-	err = census_adopt(add->tracker, add->tree, add->root.tgid, add->root.start_boot_ns);
-	if (err == -EAGAIN)
-		return talk_error(err,
-				  "%s forks faster than it can be adopted: stop it (SIGSTOP) "
-				  "for a moment",
-				  add->request.name);
-	if (err)
-		return talk_error(err, "process %d cannot be adopted: %s", add->options->pid,
-				  strerror(-err));
-	if (registry_holds(add->tracker, add->tree) <= 0)
-		return talk_error(-ESRCH, "process %d has ended", add->options->pid);
-	return 0;
+		request_name(&add->request, root->comm, add->options->pid);
+	add->request.started_boot_ns = root->start_boot_ns;
+	err = request_open(add->tracker, &add->request, &add->tree, &add->why);
+	if (!err)
+		err = adoption_run(&add->adoption, add->tracker, add->tree, &add->why);
+	return told(err, add);
 }
 
 static void on_signal(evutil_socket_t signal_number, short what, void *context)
@@ -215,10 +138,10 @@ static int tree_wait(struct add *add)
 
 static int add_tree(struct add *add)
 {
-	int err = process_open(add);
+	int err = told(adoption_open(add->options->pid, &add->adoption, &add->why), add);
 
 	if (!err)
-		err = trackers_ask(add);
+		err = told(adoption_judge_all(&add->adoption, &add->why), add);
 	if (!err)
 		err = tracker_load(add);
 	if (!err)
@@ -245,8 +168,7 @@ static void add_free(struct add *add)
 		event_base_free(add->loop);
 	tracker_close(add->tracker);
 	loader_stop(add->loader);
-	if (add->pidfd >= 0)
-		close(add->pidfd);
+	adoption_close(&add->adoption);
 	libevent_global_shutdown();
 }
 
@@ -262,7 +184,7 @@ int command_add(int argc, char **argv)
 		.children = children,
 	};
 	struct options options = {.tree = TREE_OPTIONS_DEFAULT};
-	struct add add = {.options = &options, .pidfd = -1};
+	struct add add = {.options = &options, .adoption = {.pidfd = -1}};
 	int err;
 
 	options_parse(&argp, "add", argc, argv, &options);

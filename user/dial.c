@@ -47,18 +47,28 @@ static bool is_loader(int fd, const struct tracker *tracker)
 	return !is_of_our_namespace(peer.pid) || (uint32_t)peer.pid == tracker->header.loader_tgid;
 }
 
-static int dial_connect(const struct tracker *tracker, struct dial *dial)
+static int dial_open(const struct sockaddr_un *address, socklen_t length, time_t timeout_s,
+		     struct dial *dial)
 {
-	const struct timeval patience = {.tv_sec = DIAL_TIMEOUT_S};
-	struct sockaddr_un address;
-	socklen_t length = wire_address(tracker->id, &address);
+	const struct timeval patience = {.tv_sec = timeout_s};
 
 	dial->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (dial->fd < 0 ||
 	    setsockopt(dial->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
 	    setsockopt(dial->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
-	    connect(dial->fd, (struct sockaddr *)&address, length))
+	    connect(dial->fd, (const struct sockaddr *)address, length))
 		return -errno;
+	return 0;
+}
+
+static int dial_connect(const struct tracker *tracker, struct dial *dial)
+{
+	struct sockaddr_un address;
+	socklen_t length = wire_address(tracker->id, &address);
+	int err = dial_open(&address, length, DIAL_TIMEOUT_S, dial);
+
+	if (err)
+		return err;
 	return is_loader(dial->fd, tracker) ? 0 : -EPERM;
 }
 
@@ -216,4 +226,45 @@ void dial_read(struct dial *dial, json_t *came)
 			   reason(err ? err : filled));
 	if (err || filled <= 0)
 		dial_close(dial);
+}
+
+static int path_dial(const char *path, const struct wire_request *request, struct dial *dial,
+		     json_t **ret_answer)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int err;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	err = dial_open(&address, sizeof(address), DIAL_REQUEST_TIMEOUT_S, dial);
+	if (!err)
+		err = dial_send(dial, request);
+	if (!err || err == -EPIPE)
+		err = dial_next(dial, ret_answer);
+	return err;
+}
+
+int dial_request(const char *path, const struct wire_request *request, json_t **ret_answer,
+		 struct refusal *ret_refusal)
+{
+	struct dial dial = {.fd = -1};
+	json_t *answer = NULL;
+	const char *refused;
+	int err = path_dial(path, request, &dial, &answer), status = EXIT_FAILED;
+
+	dial_close(&dial);
+	if (err)
+		return refusal_fail(
+			ret_refusal, err, "the memtree daemon cannot be asked on %.90s: %s", path,
+			err == -ENOENT || err == -ECONNREFUSED ? "none is running" : reason(err));
+	refused = json_string_value(json_object_get(answer, "error"));
+	if (!refused) {
+		*ret_answer = answer;
+		return 0;
+	}
+	json_unpack(answer, "{s:i}", "status", &status);
+	refusal_set(ret_refusal, status, "%s", refused);
+	json_decref(answer);
+	return -EREMOTEIO;
 }

@@ -13,6 +13,8 @@
 
 /* How long an answer may be awaited. */
 #define DIAL_TIMEOUT_S 2
+/* That of a request which may kill or adopt first. */
+#define DIAL_REQUEST_TIMEOUT_S 60
 
 struct dial {
 	uint32_t tracker; /* id */
@@ -32,6 +34,14 @@ int dial_ask(const struct tracker *tracker, const struct wire_request *request, 
 /* What has come, once `fd` is readable: appends whole lines to `came`. The fd is closed when
  * nothing more will come. */
 void dial_read(struct dial *dial, json_t *came);
+
+/*
+ * Asks the memtree that listens on `path` for anything but events and why. What it refuses is
+ * -EREMOTEIO; with any failure the reason is in `ret_refusal` and nothing is said on stderr.
+ * -ENOENT or -ECONNREFUSED: there is none. The caller drops the answer.
+ */
+int dial_request(const char *path, const struct wire_request *request, json_t **ret_answer,
+		 struct refusal *ret_refusal);
 
 /* One that is all zero but for an fd of -1 is allowed. */
 void dial_close(struct dial *dial);

@@ -66,3 +66,9 @@ int forget_tree(struct tracker *tracker, uint32_t tree)
 		registry_close(tracker, tree);
 	return err;
 }
+
+int forget_remove(struct tracker *tracker, const struct model *model, const struct tree *tree)
+{
+	return model_parent(model, tree) ? registry_hide(tracker, tree->id)
+					 : forget_tree(tracker, tree->id);
+}

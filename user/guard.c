@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "clock.h"
+#include "control.h"
 #include "look.h"
 #include "report.h"
 #include "serve.h"
@@ -21,6 +22,7 @@
 
 struct guard {
 	struct warden warden;
+	struct control *control; /* NULL: nobody listens on a path */
 	struct ring_buffer *ring;
 	struct event *ring_event;
 	struct ward *wards; /* by slot */
@@ -240,12 +242,42 @@ int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_ki
 	return 0;
 }
 
+static void on_request(void *context, const struct wire_request *request, uint64_t ticket)
+{
+	struct guard *guard = context;
+
+	control_request(guard->control, request, ticket);
+}
+
+static void on_answer(void *context, uint64_t ticket, json_t *answer)
+{
+	struct guard *guard = context;
+
+	serve_answer(guard->warden.serve, ticket, answer);
+}
+
+int guard_listen(struct guard *guard, const char *path, gid_t gid, struct refusal *ret_refusal)
+{
+	int err = control_open(guard->warden.loop, guard->warden.tracker, on_answer, guard,
+			       &guard->control);
+
+	if (err)
+		return refusal_fail(ret_refusal, err, "out of memory");
+	err = serve_listen(guard->warden.serve, path, gid, on_request, guard, ret_refusal);
+	if (err) {
+		control_close(guard->control);
+		guard->control = NULL;
+	}
+	return err;
+}
+
 void guard_close(struct guard *guard)
 {
 	if (!guard)
 		return;
 	/* The last exits, or a stop. */
 	guard->warden.closing = true;
+	control_close(guard->control);
 	if (guard->warden.serve)
 		ring_read(guard);
 	for (uint32_t slot = 0; guard->wards && slot < guard->capacity; slot++)

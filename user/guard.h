@@ -9,7 +9,9 @@
 #define MEMTREE_GUARD_H
 
 #include <event2/event.h>
+#include <sys/types.h>
 
+#include "refusal.h"
 #include "tracker.h"
 
 struct guard;
@@ -18,6 +20,13 @@ struct guard;
  * any number. Negative errno; the caller owns the result. */
 int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_kills,
 	       struct guard **ret_guard);
+
+/*
+ * From now on others may ask for trees, and root may add, change, remove and end them
+ * (control.h), over a socket at `path`: root, and who may read there, by `gid` as
+ * listener_open_path has it. Negative errno with the reason.
+ */
+int guard_listen(struct guard *guard, const char *path, gid_t gid, struct refusal *ret_refusal);
 
 /* NULL is allowed. Alarms and the kernel's stop stay as they are armed. */
 void guard_close(struct guard *guard);

@@ -178,6 +178,53 @@ json_t *json_tracker(const struct node_tracker *entry)
 			 json_losses(entry->model.losses), "unhealed", json_losses(entry->lost));
 }
 
+json_t *json_ps(const struct node_tracker *entries, int count)
+{
+	json_t *trees = json_array(), *trackers = json_array();
+
+	for (int i = 0; i < count; i++) {
+		const struct node_tracker *entry = &entries[i];
+
+		json_array_append_new(trackers, json_tracker(entry));
+		for (size_t j = 0; j < entry->model.tree_count; j++)
+			json_array_append_new(trees, json_tree(entry, &entry->model.trees[j]));
+	}
+	return json_pack("{s:o, s:o}", "trees", trees, "trackers", trackers);
+}
+
+/* A tree and those inside it. */
+static void trees_append(json_t *trees, const struct node_tracker *entry, uint32_t id)
+{
+	const struct model *model = &entry->model;
+
+	for (size_t i = 0; i < model->tree_count; i++) {
+		json_t *tree, *processes;
+
+		if (id && !model_is_inside(model, model->trees[i].id, id))
+			continue;
+		processes = json_array();
+		tree = json_tree(entry, &model->trees[i]);
+		for (size_t j = 0; j < model->process_count; j++)
+			if (model->processes[j].tree == model->trees[i].id)
+				json_array_append_new(processes,
+						      json_process(entry->tracker, &entry->snapshot,
+								   &model->processes[j]));
+		json_object_set_new(tree, "processes", processes);
+		json_array_append_new(trees, tree);
+	}
+}
+
+json_t *json_trees(const struct node_tracker *entries, int count, uint32_t id)
+{
+	json_t *trees = json_array(), *trackers = json_array();
+
+	for (int i = 0; i < count; i++) {
+		json_array_append_new(trackers, json_tracker(&entries[i]));
+		trees_append(trees, &entries[i], id);
+	}
+	return json_pack("{s:o, s:o}", "trees", trees, "trackers", trackers);
+}
+
 int json_document_print(json_t *document)
 {
 	int failed = !document || json_dumpf(document, stdout, JSON_INDENT(2));
@@ -187,9 +234,4 @@ int json_document_print(json_t *document)
 	if (failed && !ferror(stdout))
 		talk_error(0, "the JSON document cannot be built: out of memory");
 	return failed ? EXIT_FAILED : EXIT_OK;
-}
-
-int json_print(json_t *trees, json_t *trackers)
-{
-	return json_document_print(json_pack("{s:o, s:o}", "trees", trees, "trackers", trackers));
 }

@@ -16,6 +16,13 @@ json_t *json_process(const struct tracker *tracker, const struct snapshot *snaps
 		     const struct process *process);
 json_t *json_tracker(const struct node_tracker *entry);
 
+/* The document of `ps`, {"trees":[...],"trackers":[...]}, of so many trackers. */
+json_t *json_ps(const struct node_tracker *entries, int count);
+
+/* That of `tree`: each with the processes that are its own. `id` 0: all trees, else that one and
+ * those inside it. */
+json_t *json_trees(const struct node_tracker *entries, int count, uint32_t id);
+
 /* Text of any origin; invalid UTF-8 becomes U+FFFD. */
 json_t *json_text(const char *text, size_t length);
 
@@ -25,8 +32,5 @@ json_t *json_time(int64_t real_ns);
 /* One document on stdout, and frees it; NULL stands for one that could not be built. Returns an
  * exit status. */
 int json_document_print(json_t *document);
-
-/* {"trees":[...],"trackers":[...]}, likewise; frees both. */
-int json_print(json_t *trees, json_t *trackers);
 
 #endif /* MEMTREE_JSON_H */

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "census.h"
-#include "cleanup.h"
 #include "look.h"
 #include "talk.h"
 
@@ -32,20 +31,29 @@ void node_peaks_keep(const struct tracker *tracker, const struct model *model)
 }
 
 /* Healed first, so that what is shown is whole. */
-static int tracker_read(const struct tracker *tracker, struct node_tracker *entry)
+int node_tracker_read(struct tracker *tracker, struct node_tracker *ret_entry)
 {
+	struct node_tracker entry = {.tracker = tracker};
 	struct look look;
 	int err = census_heal(tracker);
 
 	if (!err)
-		err = census_losses(tracker, entry->lost);
+		err = census_losses(tracker, entry.lost);
 	if (!err)
 		err = look_take_cgroups(tracker, &look);
 	if (err)
 		return err;
-	entry->snapshot = look.snapshot;
-	entry->model = look.model;
+	entry.snapshot = look.snapshot;
+	entry.model = look.model;
+	node_peaks_keep(tracker, &entry.model);
+	*ret_entry = entry;
 	return 0;
+}
+
+void node_tracker_free(struct node_tracker *entry)
+{
+	model_free(&entry->model);
+	snapshot_free(&entry->snapshot);
 }
 
 /* One tracker that cannot be read does not hide the others. */
@@ -58,16 +66,15 @@ static int trackers_read(struct node *node, struct tracker **trackers, int count
 		return -ENOMEM;
 	for (int i = 0; i < count; i++) {
 		struct node_tracker *entry = &node->trackers[node->count];
-		int failed = tracker_read(trackers[i], entry);
+		int failed = node_tracker_read(trackers[i], entry);
 
 		if (failed) {
 			err = talk_error(failed, "the maps of tracker %u cannot be read: %s",
 					 trackers[i]->id, strerror(-failed));
 			continue;
 		}
-		entry->tracker = take_pointer(trackers[i]);
+		trackers[i] = NULL;
 		node->count++;
-		node_peaks_keep(entry->tracker, &entry->model);
 		node_warn(entry);
 	}
 	return node->count ? 0 : err;
@@ -122,8 +129,7 @@ void node_free(struct node *node)
 {
 	for (int i = 0; i < node->count; i++) {
 		tracker_close(node->trackers[i].tracker);
-		model_free(&node->trackers[i].model);
-		snapshot_free(&node->trackers[i].snapshot);
+		node_tracker_free(&node->trackers[i]);
 	}
 	free(node->trackers);
 	memset(node, 0, sizeof(*node));
@@ -142,6 +148,17 @@ bool node_is_named(const struct tree *tree, const char *name)
 	if (name[0] == '#')
 		return !strcmp(name + 1, node_tree_id(tree, id));
 	return !strcmp(name, tree->name);
+}
+
+const struct tree *node_model_find(const struct model *model, const char *name,
+				   struct refusal *ret_refusal)
+{
+	for (size_t i = 0; i < model->tree_count; i++)
+		if (node_is_named(&model->trees[i], name))
+			return &model->trees[i];
+	refusal_set(ret_refusal, EXIT_NO_TREE,
+		    "there is no tree named %.70s: {\"op\":\"ps\"} lists them", name);
+	return NULL;
 }
 
 int node_find_tree(const struct node *node, const char *name,

@@ -4,6 +4,7 @@
 #define MEMTREE_NODE_H
 
 #include "model.h"
+#include "refusal.h"
 #include "tracker.h"
 
 struct node_tracker {
@@ -37,11 +38,22 @@ int node_find(struct tracker ***ret_trackers, int *ret_count);
 int node_read(struct node *ret_node);
 void node_free(struct node *node);
 
+/*
+ * One tracker, which stays the caller's: healed, read, and its peaks handed back. Told to nobody.
+ * Negative errno; the caller frees with node_tracker_free.
+ */
+int node_tracker_read(struct tracker *tracker, struct node_tracker *ret_entry);
+void node_tracker_free(struct node_tracker *entry);
+
 /* "TRACKER.TREE", unique on this machine; what `#ID` is compared with. */
 const char *node_tree_id(const struct tree *tree, char buffer[NODE_ID_TEXT]);
 
 /* Whether `name` is its name, or its "#ID". */
 bool node_is_named(const struct tree *tree, const char *name);
+
+/* Of one tracker: the tree that `name` (or "#ID") names. NULL with the reason when there is none. */
+const struct tree *node_model_find(const struct model *model, const char *name,
+				   struct refusal *ret_refusal);
 
 /*
  * The tree that `name` (or "#ID") names; 0, or an exit status after one line on stderr:

@@ -66,20 +66,6 @@ static int text_print(const struct node *node)
 	return EXIT_OK;
 }
 
-static int document_print(const struct node *node)
-{
-	json_t *trees = json_array(), *trackers = json_array();
-
-	for (int i = 0; i < node->count; i++) {
-		const struct node_tracker *entry = &node->trackers[i];
-
-		json_array_append_new(trackers, json_tracker(entry));
-		for (size_t j = 0; j < entry->model.tree_count; j++)
-			json_array_append_new(trees, json_tree(entry, &entry->model.trees[j]));
-	}
-	return json_print(trees, trackers);
-}
-
 int command_ps(int argc, char **argv)
 {
 	static const struct argp_child children[] = {{&options_common, 0, NULL, 0}, {0}};
@@ -99,7 +85,8 @@ int command_ps(int argc, char **argv)
 	status = node_read(&node);
 	if (status)
 		return status;
-	status = options.json ? document_print(&node) : text_print(&node);
+	status = options.json ? json_document_print(json_ps(node.trackers, node.count))
+			      : text_print(&node);
 	node_free(&node);
 	return status;
 }

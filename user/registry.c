@@ -21,6 +21,19 @@ static bool process_is_alive(uint32_t tgid)
 	return !kill((pid_t)tgid, 0) || errno != ESRCH;
 }
 
+/* What holds nothing once its root was entered will never hold anything again. */
+static bool has_ended(const struct mt_totals *totals)
+{
+	return totals->root_tgid && !totals->holds;
+}
+
+/* It has ended and nobody waits for it. */
+static bool is_abandoned(const struct mt_registration *registration, const struct mt_totals *totals)
+{
+	return has_ended(totals) &&
+	       (!registration->name[0] || !process_is_alive(registration->owner_tgid));
+}
+
 /* Whether another tree has the name; frees the slots of ended trees that nobody waits for:
  * their memtree was killed, or they were hidden. */
 static bool registry_review(struct tracker *tracker, const char *name, uint32_t own)
@@ -34,13 +47,27 @@ static bool registry_review(struct tracker *tracker, const char *name, uint32_t 
 		    bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals) ||
 		    registration.id == own)
 			continue;
-		if (totals.root_tgid && !totals.holds &&
-		    (!registration.name[0] || !process_is_alive(registration.owner_tgid)))
+		if (is_abandoned(&registration, &totals))
 			registry_close(tracker, registration.id);
 		else if (!strcmp(registration.name, name))
 			taken = true;
 	}
 	return taken;
+}
+
+void registry_sweep(struct tracker *tracker, uint32_t owner_tgid)
+{
+	for (__u32 slot = 0; slot < tracker->header.tree_capacity; slot++) {
+		struct mt_registration registration;
+		struct mt_totals totals;
+
+		if (bpf_map_lookup_elem(tracker->maps[MT_MAP_REGISTRY], &slot, &registration) ||
+		    bpf_map_lookup_elem(tracker->maps[MT_MAP_TOTALS], &slot, &totals))
+			continue;
+		if (is_abandoned(&registration, &totals) ||
+		    (registration.owner_tgid == owner_tgid && has_ended(&totals)))
+			registry_close(tracker, registration.id);
+	}
 }
 
 /* The lowest id above `least` that a free slot would give; 0: none. Negative errno. */

@@ -32,6 +32,10 @@ int registry_policy(struct tracker *tracker, uint32_t tree, const struct mt_poli
 /* Frees a slot; members that still name it are counted as losses from now on. */
 void registry_close(struct tracker *tracker, uint32_t tree);
 
+/* Frees the slots of trees that have ended: those of this owner, and those that nobody waits for
+ * any more. */
+void registry_sweep(struct tracker *tracker, uint32_t owner_tgid);
+
 /* Members plus charged address spaces; 0 when the tree has ended or its slot was closed.
  * Negative errno. */
 int64_t registry_holds(const struct tracker *tracker, uint32_t tree);

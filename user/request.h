@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What `run`, `add` and `set` are asked for: the options of a tree, and its opening. */
+/*
+ * What `run`, `add` and `set` are asked for, on the command line or over the socket: the options
+ * of a tree by name, its opening and its change. Why something is refused is told to nobody here
+ * but by the parsers.
+ */
 #ifndef MEMTREE_REQUEST_H
 #define MEMTREE_REQUEST_H
 
@@ -8,10 +12,11 @@
 
 #include "limit.h"
 #include "loader.h"
+#include "refusal.h"
 #include "registry.h"
 
 struct tree_options {
-	struct tree_request request; /* policy, metric and window once all is parsed */
+	struct tree_request request; /* policy, metric and window after request_finish */
 	struct choices said;
 	const struct choices *base; /* where nothing is said (config.h); NULL: choice_default */
 	/* Of a tracker of its own: */
@@ -25,16 +30,49 @@ struct tree_options {
 		.max_kills = 30, \
 	}
 
-/* A child of a command's parser; its input a struct tree_options. */
-extern const struct argp request_options;
+/* What is to change of a live tree. */
+struct change_options {
+	char name[MT_NAME_SIZE]; /* empty: stays */
+	struct choices said;
+};
 
-/* A name as the command line has it; refused in one line (status 2). */
-void request_parse_name(const char *command, const char *text, char ret_name[MT_NAME_SIZE]);
+/* Children of a command's parser, which refuse in one line (status 2); their input a struct
+ * tree_options, and a struct change_options. */
+extern const struct argp request_options;
+extern const struct argp request_changes;
+
+/* Takes one option by its long name, as limit_parse does. */
+bool request_parse(const char *name, const char *text, struct tree_options *options,
+		   struct refusal *ret_refusal);
+
+/* After the last one: what they mean together. */
+bool request_finish(struct tree_options *options, struct refusal *ret_refusal);
 
 /* Names it COMM-PID, with what a name may not contain replaced. */
 void request_name(struct tree_request *request, const char *comm, pid_t pid);
 
-/* registry_open with its failures said in one line each. */
-int request_open(struct tracker *tracker, const struct tree_request *request, uint32_t *ret_tree);
+/* registry_open; negative errno with the reason. */
+int request_open(struct tracker *tracker, const struct tree_request *request, uint32_t *ret_tree,
+		 struct refusal *ret_refusal);
+
+/* As request_parse, of what a live tree can change. */
+bool request_parse_change(const char *name, const char *text, struct change_options *options,
+			  struct refusal *ret_refusal);
+
+/* Whether anything was said. */
+bool request_changes_any(const struct change_options *options);
+
+/* What is to change of a tree as it stands now. */
+struct change {
+	uint32_t tree;
+	const char *name; /* what it is called now */
+	uint32_t metric;
+	const struct mt_policy *policy;
+};
+
+/* Changes it; all that can be refused is looked at before anything is. Negative errno with the
+ * reason. */
+int request_change(struct tracker *tracker, const struct change *change,
+		   const struct change_options *options, struct refusal *ret_refusal);
 
 #endif /* MEMTREE_REQUEST_H */

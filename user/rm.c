@@ -10,7 +10,6 @@
 #include "forget.h"
 #include "node.h"
 #include "options.h"
-#include "registry.h"
 #include "talk.h"
 
 struct options {
@@ -60,8 +59,7 @@ int command_rm(int argc, char **argv)
 		return status;
 	status = node_find_tree(&node, options.name, &entry, &tree);
 	if (!status) {
-		err = model_parent(&entry->model, tree) ? registry_hide(entry->tracker, tree->id)
-							: forget_tree(entry->tracker, tree->id);
+		err = forget_remove(entry->tracker, &entry->model, tree);
 		if (err) {
 			talk_error(err, "tree %s cannot be removed: %s", tree->name,
 				   strerror(-err));

@@ -138,10 +138,13 @@ static int tracker_prepare(struct run *run)
 static int tree_prepare(struct run *run)
 {
 	const char *command = run->options->command[0], *base = strrchr(command, '/');
+	struct refusal why;
+	int err;
 
 	if (!run->request.name[0])
 		request_name(&run->request, base ? base + 1 : command, run->launch.pid);
-	return request_open(run->tracker, &run->request, &run->tree);
+	err = request_open(run->tracker, &run->request, &run->tree, &why);
+	return err ? talk_error(err, "%s", why.text) : 0;
 }
 
 static void on_rest(evutil_socket_t fd, short what, void *context);

@@ -2,44 +2,57 @@
 #include "serve.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "client.h"
 #include "journal.h"
+#include "listener.h"
 #include "talk.h"
 #include "wire.h"
 
 #define KEPT_ENTRIES 256
 #define KEPT_BYTES (1UL << 20)
-#define READERS_MAX 16
-#define BACKLOG_MAX (4UL << 20) /* bytes that a slow reader may lag behind; more than is kept */
-#define ASK_S 10		/* time for a request, and for taking an answer */
-#define RETRY_S 1		/* after a reader could not be accepted */
+#define WAITING_MAX (32UL << 20) /* bytes of answers that nobody has taken yet */
+
+/* Why a request was refused. */
+enum {
+	REFUSED_NOT_PERMITTED,
+	REFUSED_TOO_MANY,	/* clients, or answers that wait */
+	REFUSED_TOO_LONG,	/* without a newline */
+	REFUSED_NOT_UNDERSTOOD, /* or cut */
+	REFUSED_NOT_DONE,	/* understood, and impossible */
+	REFUSED_REASONS,
+};
+
+static const char *const refused_names[REFUSED_REASONS] = {"not_permitted", "too_many", "too_long",
+							   "not_understood", "not_done"};
 
 struct reader {
 	struct serve *serve;
-	int fd;
-	struct event *readable, *writable;
-	struct evbuffer *in, *out;
-	bool follows, hears; /* hears: stories too */
-	bool ends;	     /* once it has taken its answer */
+	struct client *client;
+	bool changes;		     /* it may */
+	bool follows, hears;	     /* hears: stories too */
+	uint64_t ticket;	     /* of what it waits for, 0: nothing */
+	enum wire_op op;	     /* that */
+	struct wire_request *queued; /* until its turn */
 };
 
 struct serve {
 	struct event_base *loop;
 	struct journal *journal;
-	struct event *listener, *retry;
-	int fd; /* -1: there is no socket */
-	struct reader *readers[READERS_MAX];
+	struct listener *abstract, *path;
+	struct reader *readers[SERVE_CLIENTS_MAX];
 	unsigned int hearing;
-	uint64_t dropped; /* readers that were too slow */
+	uint64_t tickets, dropped, idle, requests, refused[REFUSED_REASONS];
 	serve_hearing_fn on_hearing;
 	void *context;
+	serve_request_fn on_request; /* NULL: this is no daemon */
+	void *request_context;
+	struct event *turn; /* of the next request */
 };
 
 /* --- one reader ---------------------------------------------------------------------------- */
@@ -58,68 +71,29 @@ static void hearing_set(struct reader *reader, bool hears)
 static void reader_drop(struct reader *reader)
 {
 	hearing_set(reader, false);
-	for (int i = 0; i < READERS_MAX; i++)
+	for (int i = 0; i < SERVE_CLIENTS_MAX; i++)
 		if (reader->serve->readers[i] == reader)
 			reader->serve->readers[i] = NULL;
-	if (reader->readable)
-		event_free(reader->readable);
-	if (reader->writable)
-		event_free(reader->writable);
-	if (reader->in)
-		evbuffer_free(reader->in);
-	if (reader->out)
-		evbuffer_free(reader->out);
-	close(reader->fd);
+	client_free(reader->client);
+	free(reader->queued);
 	free(reader);
 }
 
-/* What the kernel takes without waiting, and without a SIGPIPE. False: it is gone. */
-static bool reader_send(struct reader *reader)
+/* Takes the object; without memory nothing is said, which ends the connection. */
+static void reader_say(struct reader *reader, json_t *object)
 {
-	while (evbuffer_get_length(reader->out)) {
-		struct evbuffer_iovec piece;
-		ssize_t sent;
+	_cleanup_free_ char *line = wire_text(object);
 
-		evbuffer_peek(reader->out, -1, NULL, &piece, 1);
-		sent = send(reader->fd, piece.iov_base, piece.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent < 0)
-			return errno == EAGAIN || errno == EINTR;
-		evbuffer_drain(reader->out, (size_t)sent);
-	}
-	return true;
-}
-
-/* It may be gone after that. */
-static void reader_flush(struct reader *reader)
-{
-	const struct timeval patience = {.tv_sec = ASK_S};
-	bool sent = reader_send(reader);
-	size_t left = evbuffer_get_length(reader->out);
-
-	if (sent && left > BACKLOG_MAX) {
-		reader->serve->dropped++;
-		talk_detail("a reader of events was too slow, and is dropped");
-		sent = false;
-	}
-	if (!sent || (!left && reader->ends))
-		reader_drop(reader);
-	else if (left)
-		event_add(reader->writable, reader->ends ? &patience : NULL);
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	if (what & EV_TIMEOUT)
-		reader_drop(context);
+	if (line)
+		client_say(reader->client, line, strlen(line));
 	else
-		reader_flush(context);
+		client_ends(reader->client);
 }
 
-static void reader_refuse(struct reader *reader, const char *why)
+static void reader_refuse(struct reader *reader, int reason, const struct refusal *why)
 {
-	evbuffer_add_printf(reader->out, "{\"error\":\"%s\"}\n", why);
-	reader->ends = true;
+	reader->serve->refused[reason]++;
+	reader_say(reader, wire_error(why));
 }
 
 static bool is_wanted(const struct journal *journal, size_t entry,
@@ -128,7 +102,7 @@ static bool is_wanted(const struct journal *journal, size_t entry,
 	return request->op == WIRE_EVENTS || journal_is_about(journal, entry, request->tree);
 }
 
-static void reader_answer(struct reader *reader, const struct wire_request *request)
+static void journal_say(struct reader *reader, const struct wire_request *request)
 {
 	const struct serve *serve = reader->serve;
 	const struct journal *journal = serve->journal;
@@ -136,171 +110,212 @@ static void reader_answer(struct reader *reader, const struct wire_request *requ
 
 	for (size_t i = 0; i < journal_count(journal); i++)
 		lines += is_wanted(journal, i, request);
-	evbuffer_add_printf(reader->out,
-			    "{\"type\":\"journal\",\"lines\":%zu,\"dropped\":%llu,"
-			    "\"readers_dropped\":%llu}\n",
-			    lines, (unsigned long long)journal_dropped(journal),
-			    (unsigned long long)serve->dropped);
+	reader_say(reader,
+		   json_pack("{s:s, s:I, s:I, s:I}", "type", "journal", "lines", (json_int_t)lines,
+			     "dropped", (json_int_t)journal_dropped(journal), "readers_dropped",
+			     (json_int_t)serve->dropped));
 	for (size_t i = 0; i < journal_count(journal); i++)
 		if (is_wanted(journal, i, request))
-			evbuffer_add(reader->out, journal_line(journal, i),
-				     strlen(journal_line(journal, i)));
+			client_say(reader->client, journal_line(journal, i),
+				   strlen(journal_line(journal, i)));
 	reader->follows = request->follow;
-	reader->ends = !request->follow;
+	if (request->follow)
+		client_follows(reader->client);
 	hearing_set(reader, request->all);
 }
 
-/* A whole line, or more than one may have. */
-static void reader_ask(struct reader *reader)
+static size_t waiting(const struct serve *serve)
 {
-	struct wire_request request;
-	const char *wrong;
-	size_t length;
-	char *line = evbuffer_readln(reader->in, &length, EVBUFFER_EOL_LF);
+	size_t bytes = 0;
 
-	if (!line && evbuffer_get_length(reader->in) < WIRE_REQUEST_MAX)
-		return;
-	wrong = line ? wire_parse(line, length, &request) : "the request is too long";
-	free(line);
-	if (wrong)
-		reader_refuse(reader, wrong);
-	else
-		reader_answer(reader, &request);
-	/* From now on only its end is of interest. */
-	event_del(reader->readable);
-	event_add(reader->readable, NULL);
-	reader_flush(reader);
+	for (int i = 0; i < SERVE_CLIENTS_MAX; i++)
+		if (serve->readers[i])
+			bytes += client_waiting(serve->readers[i]->client);
+	return bytes;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *context)
+/* False with the reason when it is not to be carried out. */
+static bool request_judge(const struct reader *reader, const struct wire_request *request,
+			  int *ret_reason, struct refusal *why)
+{
+	const struct serve *serve = reader->serve;
+
+	*ret_reason = REFUSED_NOT_PERMITTED;
+	if (wire_changes(request->op) && !reader->changes)
+		return refusal_set(why, EXIT_NOT_POSSIBLE, "only root may change anything");
+	*ret_reason = REFUSED_TOO_MANY;
+	if (waiting(serve) > WAITING_MAX)
+		return refusal_set(why, EXIT_FAILED,
+				   "too many answers wait to be taken: ask again later");
+	*ret_reason = REFUSED_NOT_DONE;
+	if (request->op != WIRE_EVENTS && request->op != WIRE_WHY && !serve->on_request)
+		return refusal_set(why, EXIT_NOT_POSSIBLE,
+				   "this memtree is no daemon: it answers events and why");
+	return true;
+}
+
+/*
+ * One a turn of the loop, in the order in which they came: what many ask at once does not delay
+ * what the kernel tells of a crossing by more than one of them takes.
+ */
+static void on_turn(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval at_once = {};
+	struct serve *serve = context;
+	struct reader *first = NULL;
+	struct wire_request *request;
+	int queued = 0;
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < SERVE_CLIENTS_MAX; i++) {
+		struct reader *reader = serve->readers[i];
+
+		if (!reader || !reader->queued)
+			continue;
+		queued++;
+		if (!first || reader->ticket < first->ticket)
+			first = reader;
+	}
+	if (!first)
+		return;
+	if (queued > 1)
+		event_add(serve->turn, &at_once);
+	request = take_pointer(first->queued);
+	serve->on_request(serve->request_context, request, first->ticket);
+	free(request);
+}
+
+/* False without memory. */
+static bool request_queue(struct reader *reader, const struct wire_request *request)
+{
+	const struct timeval at_once = {};
+	struct serve *serve = reader->serve;
+
+	reader->queued = malloc(sizeof(*request));
+	if (!reader->queued)
+		return false;
+	*reader->queued = *request;
+	reader->ticket = ++serve->tickets;
+	reader->op = request->op;
+	return !event_add(serve->turn, &at_once);
+}
+
+static void on_line(void *context, const char *line, size_t length)
 {
 	struct reader *reader = context;
-	char bytes[4096];
-	ssize_t got;
+	struct wire_request request;
+	struct refusal why;
+	int reason;
 
-	if (what & EV_TIMEOUT) {
-		reader_drop(reader);
+	reader->serve->requests++;
+	if (!wire_parse(line, length, &request, &why))
+		reader_refuse(reader, REFUSED_NOT_UNDERSTOOD, &why);
+	else if (!request_judge(reader, &request, &reason, &why))
+		reader_refuse(reader, reason, &why);
+	else if (request.op == WIRE_EVENTS || request.op == WIRE_WHY)
+		journal_say(reader, &request);
+	else if (request_queue(reader, &request))
 		return;
-	}
-	got = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (got <= 0) {
-		/* Who has closed only its own side still takes its answer. */
-		if (!got && reader->ends)
-			event_del(reader->readable);
-		else
-			reader_drop(reader);
-		return;
-	}
-	/* What comes after the request is not read. */
-	if (reader->follows || reader->ends)
-		return;
-	if (evbuffer_add(reader->in, bytes, (size_t)got))
-		reader_drop(reader);
 	else
-		reader_ask(reader);
+		client_ends(reader->client);
+	client_answered(reader->client);
 }
 
-/* --- all of them --------------------------------------------------------------------------- */
+static void on_trouble(void *context, enum client_trouble trouble)
+{
+	struct reader *reader = context;
+	struct refusal why;
+
+	if (trouble == CLIENT_TOO_LONG)
+		refusal_set(&why, EXIT_USAGE, "the request is too long: at most %d bytes",
+			    WIRE_REQUEST_MAX);
+	else
+		refusal_set(&why, EXIT_USAGE, "the request is cut: it ends with a newline");
+	reader_refuse(reader,
+		      trouble == CLIENT_TOO_LONG ? REFUSED_TOO_LONG : REFUSED_NOT_UNDERSTOOD, &why);
+	client_ends(reader->client);
+	client_answered(reader->client);
+}
+
+static void on_end(void *context, enum client_end end)
+{
+	struct reader *reader = context;
+	struct refusal why;
+
+	if (end == CLIENT_SLOW) {
+		reader->serve->dropped++;
+		talk_detail("a reader was too slow, and is dropped");
+	} else if (end == CLIENT_IDLE) {
+		reader->serve->idle++;
+		refusal_set(&why, EXIT_FAILED, "nothing was asked for too long: connect again");
+		reader_say(reader, wire_error(&why));
+	}
+	reader_drop(reader);
+}
+
+/* --- connections --------------------------------------------------------------------------- */
 
 /* NULL when there is no place or no memory. Owns `fd` if it succeeds. */
-static struct reader *reader_new(struct serve *serve, int fd)
+static struct reader *reader_new(struct serve *serve, int fd, bool changes)
 {
-	const struct timeval patience = {.tv_sec = ASK_S};
+	static const struct client_calls calls = {on_line, on_trouble, on_end};
+	int places = SERVE_CLIENTS_MAX - (changes ? 0 : SERVE_CLIENTS_ROOT);
 	struct reader *reader, **place = NULL;
 
-	for (int i = 0; i < READERS_MAX && !place; i++)
+	for (int i = 0; i < places && !place; i++)
 		place = serve->readers[i] ? NULL : &serve->readers[i];
 	reader = place ? calloc(1, sizeof(*reader)) : NULL;
 	if (!reader)
 		return NULL;
 	reader->serve = serve;
-	reader->fd = fd;
-	reader->in = evbuffer_new();
-	reader->out = evbuffer_new();
-	reader->readable = event_new(serve->loop, fd, EV_READ | EV_PERSIST, on_readable, reader);
-	reader->writable = event_new(serve->loop, fd, EV_WRITE, on_writable, reader);
-	*place = reader;
-	if (!reader->in || !reader->out || !reader->readable || !reader->writable ||
-	    event_add(reader->readable, &patience)) {
-		reader->fd = -1;
-		reader_drop(reader);
+	reader->changes = changes;
+	reader->client = client_new(serve->loop, fd, WIRE_REQUEST_MAX, &calls, reader);
+	if (!reader->client) {
+		free(reader);
 		return NULL;
 	}
+	*place = reader;
 	return reader;
 }
 
-static bool is_root(int fd)
+/* Without a place of its own. */
+static void connection_refuse(struct serve *serve, int fd, int reason, int status, const char *text)
 {
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
+	_cleanup_free_ char *line = NULL;
+	struct refusal why;
 
-	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && !peer.uid;
+	serve->refused[reason]++;
+	refusal_set(&why, status, "%s", text);
+	line = wire_text(wire_error(&why));
+	if (line)
+		(void)!send(fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
 }
 
-static void refuse(int fd, const char *line)
-{
-	(void)!send(fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static void on_connection(evutil_socket_t listener, short what, void *context)
-{
-	const struct timeval pause = {.tv_sec = RETRY_S};
-	struct serve *serve = context;
-	_cleanup_close_ int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	(void)what;
-	if (fd < 0) {
-		/* No descriptor is left: else the loop would spin. */
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			event_del(serve->listener);
-			event_add(serve->retry, &pause);
-		}
-		return;
-	}
-	if (!is_root(fd))
-		refuse(fd, "{\"error\":\"only root may ask\"}\n");
-	else if (!reader_new(serve, fd))
-		refuse(fd, "{\"error\":\"too many readers\"}\n");
-	else
-		take_fd(fd);
-}
-
-static void on_retry(evutil_socket_t fd, short what, void *context)
+static void on_connection(void *context, int fd, enum listener_rights rights)
 {
 	struct serve *serve = context;
 
-	(void)fd;
-	(void)what;
-	event_add(serve->listener, NULL);
-}
-
-static int socket_open(uint32_t tracker_id)
-{
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un address;
-	socklen_t length = wire_address(tracker_id, &address);
-
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) || listen(fd, READERS_MAX))
-		return -errno;
-	return take_fd(fd);
+	if (rights == LISTENER_NONE)
+		connection_refuse(serve, fd, REFUSED_NOT_PERMITTED, EXIT_NOT_POSSIBLE,
+				  "only root may ask");
+	else if (!reader_new(serve, fd, rights == LISTENER_CHANGES))
+		connection_refuse(serve, fd, REFUSED_TOO_MANY, EXIT_FAILED,
+				  "too many readers: ask again later");
 }
 
 /* For readers alone: limits are kept without them. */
-static void serve_listen(struct serve *serve, uint32_t tracker_id)
+static void abstract_listen(struct serve *serve, uint32_t tracker_id)
 {
-	serve->fd = socket_open(tracker_id);
-	if (serve->fd < 0) {
+	struct sockaddr_un address;
+	socklen_t length = wire_address(tracker_id, &address);
+	int err = listener_open(serve->loop, &address, length, on_connection, serve,
+				&serve->abstract);
+
+	if (err)
 		talk_detail("events and why cannot ask this tracker: its socket cannot be made: %s",
-			    strerror(-serve->fd));
-		return;
-	}
-	serve->retry = evtimer_new(serve->loop, on_retry, serve);
-	serve->listener = event_new(serve->loop, serve->fd, EV_READ | EV_PERSIST, on_connection,
-				    serve);
-	if (!serve->retry || !serve->listener || event_add(serve->listener, NULL))
-		talk_detail("events and why cannot ask this tracker: out of memory");
+			    strerror(-err));
 }
 
 int serve_open(struct event_base *loop, uint32_t tracker_id, serve_hearing_fn on_hearing,
@@ -310,7 +325,6 @@ int serve_open(struct event_base *loop, uint32_t tracker_id, serve_hearing_fn on
 
 	if (!serve)
 		return -ENOMEM;
-	serve->fd = -1;
 	serve->loop = loop;
 	serve->on_hearing = on_hearing;
 	serve->context = context;
@@ -319,8 +333,25 @@ int serve_open(struct event_base *loop, uint32_t tracker_id, serve_hearing_fn on
 		serve_close(serve);
 		return -ENOMEM;
 	}
-	serve_listen(serve, tracker_id);
+	abstract_listen(serve, tracker_id);
 	*ret_serve = serve;
+	return 0;
+}
+
+int serve_listen(struct serve *serve, const char *path, gid_t gid, serve_request_fn on_request,
+		 void *context, struct refusal *ret_refusal)
+{
+	int err;
+
+	serve->turn = evtimer_new(serve->loop, on_turn, serve);
+	if (!serve->turn)
+		return refusal_fail(ret_refusal, -ENOMEM, "out of memory");
+	err = listener_open_path(serve->loop, path, gid, on_connection, serve, &serve->path,
+				 ret_refusal);
+	if (err)
+		return err;
+	serve->on_request = on_request;
+	serve->request_context = context;
 	return 0;
 }
 
@@ -328,31 +359,69 @@ void serve_close(struct serve *serve)
 {
 	if (!serve)
 		return;
-	for (int i = 0; i < READERS_MAX; i++) {
-		if (!serve->readers[i])
-			continue;
-		reader_send(serve->readers[i]);
-		reader_drop(serve->readers[i]);
-	}
-	if (serve->listener)
-		event_free(serve->listener);
-	if (serve->retry)
-		event_free(serve->retry);
-	if (serve->fd >= 0)
-		close(serve->fd);
+	/* First, so that nobody connects whom nobody answers. */
+	listener_close(serve->path);
+	listener_close(serve->abstract);
+	for (int i = 0; i < SERVE_CLIENTS_MAX; i++)
+		if (serve->readers[i])
+			reader_drop(serve->readers[i]);
+	if (serve->turn)
+		event_free(serve->turn);
 	journal_free(serve->journal);
 	free(serve);
 }
 
+/* --- answers and occurrences ---------------------------------------------------------------- */
+
+static void counts_add(const struct serve *serve, json_t *answer)
+{
+	json_t *refused = json_object();
+	json_int_t clients = 0, followers = 0;
+
+	for (int i = 0; i < SERVE_CLIENTS_MAX; i++) {
+		clients += serve->readers[i] != NULL;
+		followers += serve->readers[i] && serve->readers[i]->follows;
+	}
+	for (int i = 0; i < REFUSED_REASONS; i++)
+		json_object_set_new(refused, refused_names[i],
+				    json_integer((json_int_t)serve->refused[i]));
+	json_object_set_new(answer, "clients", json_integer(clients));
+	json_object_set_new(answer, "followers", json_integer(followers));
+	json_object_set_new(answer, "requests", json_integer((json_int_t)serve->requests));
+	json_object_set_new(answer, "readers_dropped", json_integer((json_int_t)serve->dropped));
+	json_object_set_new(answer, "idle_dropped", json_integer((json_int_t)serve->idle));
+	json_object_set_new(answer, "refused", refused);
+}
+
+void serve_answer(struct serve *serve, uint64_t ticket, json_t *answer)
+{
+	struct reader *reader = NULL;
+
+	for (int i = 0; i < SERVE_CLIENTS_MAX && !reader; i++)
+		if (serve->readers[i] && serve->readers[i]->ticket == ticket)
+			reader = serve->readers[i];
+	if (json_object_get(answer, "error"))
+		serve->refused[REFUSED_NOT_DONE]++;
+	if (!reader) {
+		json_decref(answer);
+		return;
+	}
+	reader->ticket = 0;
+	if (reader->op == WIRE_PING && answer)
+		counts_add(serve, answer);
+	reader_say(reader, answer);
+	client_answered(reader->client);
+}
+
 static void line_tell(struct serve *serve, const char *line, bool story)
 {
-	for (int i = 0; i < READERS_MAX; i++) {
+	for (int i = 0; i < SERVE_CLIENTS_MAX; i++) {
 		struct reader *reader = serve->readers[i];
 
 		if (!reader || !reader->follows || (story && !reader->hears))
 			continue;
-		evbuffer_add(reader->out, line, strlen(line));
-		reader_flush(reader);
+		client_say(reader->client, line, strlen(line));
+		client_flush(reader->client);
 	}
 }
 
@@ -366,13 +435,10 @@ void serve_occurrence(struct serve *serve, json_t *occurrence)
 
 void serve_story(struct serve *serve, json_t *story)
 {
-	char *text = story ? json_dumps(story, JSON_COMPACT) : NULL, *line;
+	_cleanup_free_ char *line = wire_text(story);
 
-	json_decref(story);
-	line = text ? realloc(text, strlen(text) + 2) : NULL;
 	if (line)
-		line_tell(serve, strcat(line, "\n"), true);
-	free(line ? line : text);
+		line_tell(serve, line, true);
 }
 
 bool serve_is_heard(const struct serve *serve)

@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* memtree set: changes a live tree. */
-#include <errno.h>
-#include <string.h>
-
 #include "commands.h"
-#include "limit.h"
 #include "node.h"
 #include "options.h"
-#include "registry.h"
 #include "request.h"
 #include "talk.h"
 
 struct options {
 	struct common_options common;
-	const char *tree;	 /* which */
-	char name[MT_NAME_SIZE]; /* empty: stays */
-	struct choices said;
-};
-
-static const struct argp_option table[] = {
-	{"name", 'n', "NAME", 0, "The tree's new name", 0},
-	{"window", 'w', "TIME", 0, "How long memory inherited at later forks is exempt", 0},
-	{0},
+	const char *tree; /* which */
+	struct change_options change;
 };
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -30,14 +18,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &options->said;
+		state->child_inputs[0] = &options->change;
 		state->child_inputs[1] = &options->common;
-		return 0;
-	case 'n':
-		request_parse_name("set", argument, options->name);
-		return 0;
-	case 'w':
-		limit_choose("set", &options->said, CHOICE_WINDOW, argument);
 		return 0;
 	case ARGP_KEY_ARG:
 		options_take("set", &options->tree, argument);
@@ -50,33 +32,23 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 static int tree_change(struct tracker *tracker, const struct tree *tree,
 		       const struct options *options)
 {
-	int err = 0;
+	const struct change change = {tree->id, tree->name, tree->metric, &tree->policy};
+	struct refusal why;
+	int err = request_change(tracker, &change, &options->change, &why);
 
-	if (options->name[0] && strcmp(options->name, tree->name))
-		err = registry_rename(tracker, tree->id, options->name);
-	if (!err && choice_is_said(&options->said, CHOICE_WINDOW))
-		err = registry_window(tracker, tree->id, options->said.window_ns);
-	if (!err && limit_said(&options->said)) {
-		struct choices whole = {.policy = tree->policy, .metric = tree->metric};
-
-		limit_apply("set", &options->said, &whole);
-		err = registry_policy(tracker, tree->id, &whole.policy);
-	}
 	if (!err)
 		return EXIT_OK;
-	if (err == -EEXIST)
-		talk_error(err, "a tree named %s exists already", options->name);
-	else
-		talk_error(err, "tree %s cannot be changed: %s", tree->name, strerror(-err));
-	return talk_status(err, EXIT_FAILED);
+	if (why.status == EXIT_USAGE)
+		options_refuse("set", "%s", why.text);
+	talk_error(err, "%s", why.text);
+	return why.status;
 }
 
 int command_set(int argc, char **argv)
 {
 	static const struct argp_child children[] = {
-		{&limit_argp, 0, NULL, 0}, {&options_common, 0, NULL, 0}, {0}};
+		{&request_changes, 0, NULL, 0}, {&options_common, 0, NULL, 0}, {0}};
 	static const struct argp argp = {
-		.options = table,
 		.parser = parse,
 		.args_doc = "NAME",
 		.doc = "Changes a live tree.",
@@ -91,8 +63,7 @@ int command_set(int argc, char **argv)
 	options_parse(&argp, "set", argc, argv, &options);
 	if (!options.tree)
 		options_refuse("set", "which tree?");
-	if (!options.name[0] && !choice_is_said(&options.said, CHOICE_WINDOW) &&
-	    !limit_said(&options.said))
+	if (!request_changes_any(&options.change))
 		options_refuse("set", "what is to change? -n, -w, -l, ...");
 	if (options.common.json)
 		options_refuse("set", "--json is for the reading commands");

@@ -5,12 +5,10 @@
 
 #include <stdbool.h>
 
+#include "refusal.h"
+
+/* Of run alone; the others are in refusal.h. */
 enum {
-	EXIT_OK = 0,
-	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,
-	EXIT_NO_TREE = 3,
-	EXIT_NOT_POSSIBLE = 4, /* not permitted, or not supported by this kernel */
 	EXIT_RUN_FAILED = 125,
 	EXIT_CANNOT_EXEC = 126,
 	EXIT_NOT_FOUND = 127,

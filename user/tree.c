@@ -164,63 +164,32 @@ static int tree_draw(const struct node_tracker *entry, const struct tree *tree)
 	return EXIT_OK;
 }
 
-/* A tree and those inside it, each with the processes that are its own. */
-static void trees_append(json_t *trees, const struct node_tracker *entry, uint32_t id)
-{
-	const struct model *model = &entry->model;
-
-	for (size_t i = 0; i < model->tree_count; i++) {
-		json_t *tree, *processes = json_array();
-
-		if (id && !model_is_inside(model, model->trees[i].id, id)) {
-			json_decref(processes);
-			continue;
-		}
-		tree = json_tree(entry, &model->trees[i]);
-		for (size_t j = 0; j < model->process_count; j++)
-			if (model->processes[j].tree == model->trees[i].id)
-				json_array_append_new(processes,
-						      json_process(entry->tracker, &entry->snapshot,
-								   &model->processes[j]));
-		json_object_set_new(tree, "processes", processes);
-		json_array_append_new(trees, tree);
-	}
-}
-
 static int all_show(const struct node *node, bool as_json)
 {
-	json_t *trees = as_json ? json_array() : NULL, *trackers = as_json ? json_array() : NULL;
 	int status = EXIT_OK;
 
+	if (as_json)
+		return json_document_print(json_trees(node->trackers, node->count, 0));
 	for (int i = 0; i < node->count; i++) {
 		const struct node_tracker *entry = &node->trackers[i];
 
-		if (as_json) {
-			json_array_append_new(trackers, json_tracker(entry));
-			trees_append(trees, entry, 0);
-			continue;
-		}
 		for (size_t j = 0; j < entry->model.tree_count && !status; j++)
 			if (!model_parent(&entry->model, &entry->model.trees[j]))
 				status = tree_draw(entry, &entry->model.trees[j]);
 	}
-	return as_json ? json_print(trees, trackers) : status;
+	return status;
 }
 
 static int one_show(const struct node *node, const char *name, bool as_json)
 {
 	const struct node_tracker *entry;
 	const struct tree *tree;
-	json_t *trees, *trackers;
 	int status = node_find_tree(node, name, &entry, &tree);
 
-	if (status || !as_json)
-		return status ? status : tree_draw(entry, tree);
-	trees = json_array();
-	trackers = json_array();
-	json_array_append_new(trackers, json_tracker(entry));
-	trees_append(trees, entry, tree->id);
-	return json_print(trees, trackers);
+	if (status)
+		return status;
+	return as_json ? json_document_print(json_trees(entry, 1, tree->id))
+		       : tree_draw(entry, tree);
 }
 
 int command_tree(int argc, char **argv)

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +102,24 @@ static int decimals(double value)
 	if (value < 9.995)
 		return 2;
 	return value < 99.95 ? 1 : 0;
+}
+
+bool units_parse_signal(const char *text, int *ret_signal)
+{
+	const char *name = strncmp(text, "SIG", 3) ? text : text + 3;
+	uint32_t number;
+
+	if (units_parse_count(text, &number) && number > 0 && number < NSIG) {
+		*ret_signal = (int)number;
+		return true;
+	}
+	for (int i = 1; i < NSIG; i++) {
+		if (!sigabbrev_np(i) || strcmp(sigabbrev_np(i), name))
+			continue;
+		*ret_signal = i;
+		return true;
+	}
+	return false;
 }
 
 const char *units_format_size(int64_t bytes, char buffer[UNITS_SIZE_TEXT])

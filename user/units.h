@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Sizes, durations, times and names: as people write them and as they are shown. */
+/* Sizes, durations, times, names and signals: as people write them and as they are shown. */
 #ifndef MEMTREE_UNITS_H
 #define MEMTREE_UNITS_H
 
@@ -20,6 +20,9 @@ bool units_parse_duration(const char *text, uint64_t *ret_ns);
 
 /* A plain decimal number. */
 bool units_parse_count(const char *text, uint32_t *ret_count);
+
+/* "TERM", "SIGTERM" or "15". */
+bool units_parse_signal(const char *text, int *ret_signal);
 
 /* Three significant digits: "0", "512", "64.0K", "1.25G". Returns `buffer`. */
 const char *units_format_size(int64_t bytes, char buffer[UNITS_SIZE_TEXT]);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The live tests: real processes under real BPF. With --scene or --eat, one of those processes. */
+/*
+ * The live tests: real processes under real BPF. With --scene, --eat or
+ * --host, one of those processes.
+ */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,6 +12,7 @@
 #include "eater.h"
 #include "fixture.h"
 #include "groups.h"
+#include "host.h"
 #include "loader.h"
 #include "scene.h"
 
@@ -41,6 +45,8 @@ static const struct {
 	{"monitor", monitor_tests, false},
 	{"events", events_tests, false},
 	{"readers", readers_tests, false},
+	{"protocol", protocol_tests, false},
+	{"protocol_clients", protocol_client_tests, false},
 	{"confirm", confirm_tests, false},
 	{"hooks", hooks_tests, false},
 	{"doctor", doctor_tests, false},
@@ -75,6 +81,8 @@ int main(int argc, char **argv)
 		return scene_main(argv[2]);
 	if (argc > 2 && !strcmp(argv[1], "--eat"))
 		return eater_main(argv + 2);
+	if (argc == 4 && !strcmp(argv[1], "--host"))
+		return host_main(argv[2], argv[3]);
 	cmocka_set_test_filter(getenv("TEST"));
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!getenv("MEMTREE_TEST_VM") && is_refused()) {

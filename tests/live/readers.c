@@ -14,7 +14,7 @@
 #include "shell.h"
 #include "wire.h"
 
-#define READERS 16 /* that a memtree serves at once */
+#define READERS SERVE_CLIENTS_MAX
 
 /* Of the one tracker that this test has started. */
 static uint32_t tracker_id(pid_t loader)
@@ -67,6 +67,8 @@ static void assert_refused(uint32_t tracker, const char *request, size_t length,
 
 	assert_true(fd >= 0);
 	send(fd, request, length, MSG_NOSIGNAL);
+	/* It waits for another request until then. */
+	shutdown(fd, SHUT_WR);
 	caller_hear(fd, text);
 	if (!strstr(text, why))
 		print_error("said: %s\n", text);
@@ -80,7 +82,8 @@ static void assert_garbage_refused(uint32_t tracker)
 	static const char binary[] = "\0\377\0\n";
 
 	assert_refused(tracker, "nonsense\n", 9, "that is no JSON");
-	assert_refused(tracker, "{\"op\":\"kill\"}\n", 14, "unknown op");
+	assert_refused(tracker, "{\"op\":\"halt\"}\n", 14, "unknown op");
+	assert_refused(tracker, "{\"op\":\"ps\"}\n", 12, "this memtree is no daemon");
 	assert_refused(tracker, binary, sizeof(binary) - 1, "that is no JSON");
 	memset(flood, '{', sizeof(flood));
 	assert_refused(tracker, flood, WIRE_REQUEST_MAX, "the request is too long");

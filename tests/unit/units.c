@@ -355,6 +355,24 @@ static void test_a_name_has_63_characters_at_most(void **state)
 	}
 }
 
+static void test_signals(void **state)
+{
+	static const char *const none[] = {"",	    "0",   "65",  "-1",	   "term",	 "SIG",
+					   "SIG15", "15x", " 15", "TERM ", "99999999999"};
+	int number = 0;
+
+	(void)state;
+	assert_true(units_parse_signal("TERM", &number));
+	assert_int_equal(number, 15);
+	assert_true(units_parse_signal("SIGKILL", &number));
+	assert_int_equal(number, 9);
+	assert_true(units_parse_signal("64", &number));
+	assert_int_equal(number, 64);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_false(units_parse_signal(none[i], &number));
+	assert_int_equal(number, 64);
+}
+
 int main(void)
 {
 	const struct CMUnitTest units[] = {
@@ -374,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_times_before_the_epoch),
 		cmocka_unit_test(test_durations_as_they_are_shown),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_a_name_has_63_characters_at_most),
 	};
 
