@@ -33,7 +33,7 @@ ifdef CI
   WERROR := -Werror
 endif
 
-LIBRARIES := libbpf libevent_core jansson
+LIBRARIES := libbpf libevent_core jansson libcyaml yaml-0.1
 CPPFLAGS += -D_GNU_SOURCE -DMEMTREE_VERSION='"$(VERSION)"' -Iinclude -iquote user -I$(OUT)
 CFLAGS ?= -O2 -g
 # int64_t and the __s64 that both halves share are one type to us, but two to the compiler.
@@ -51,10 +51,10 @@ BPF_SOURCES := maps counters calibration threads trees stories spaces memory cen
 # What the unit tests link: pure rooms (no kernel, no clock), and those that read files and whose
 # folders are parameters.
 PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family reason comparison pass kernel \
-	features health cgroupfs row quoted runtimes verdict journal wire refusal limit
+	features health cgroupfs row quoted runtimes verdict journal wire refusal choice limit shape config store notify
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
-	launch request adoption follow summary forget killing record client listener serve report errand hook pss \
-	ward jobs control guard pins daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
+	launch request adoption follow summary forget killing record client listener serve report errand \
+	hook pss ward jobs control guard pins daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
 	explanation explain events why probe vitals diagnosis doctor
 
 BPF_OBJECTS := $(BPF_SOURCES:%=$(OUT)/bpf/%.bpf.o)
@@ -63,21 +63,22 @@ SKELETON := $(OUT)/memtree.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all static run test suite check unit format layers headers fuzz-wire live matrix packages \
-	install bench uninstall clean help vmlinux-check
+.PHONY: all static run test suite check unit format layers headers manual deploy fuzz-wire fuzz-config \
+	live matrix packages install bench uninstall clean help vmlinux-check
 all: $(OUT)/memtree
 
 help:
 	@echo 'make run          build and show memtree on a live process tree (as root)'
 	@echo 'make test         unit tests, live tests, and the live tests on four kernels'
-	@echo 'make check        format, layers, headers, unit tests'
-	@echo 'make fuzz-wire    garbage for the socket, for FUZZ_SECONDS (10)'
+	@echo 'make check        format, layers, headers, manual, installation, unit tests'
 	@echo 'make live         the live tests on this kernel (as root)'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
+	@echo 'make fuzz-wire    garbage for the socket, for FUZZ_SECONDS (10)'
+	@echo 'make fuzz-config  hostile configurations, for FUZZ_SECONDS (10)'
 	@echo 'make bench        what it costs, as ratios (as root, on a quiet machine)'
 	@echo 'make static       one statically linked binary: $(OUT)/memtree-static'
 	@echo 'make vmlinux-check  are the types of vmlinux.h those of this kernel?'
-	@echo 'make install      to $$DESTDIR$$PREFIX (/usr/local)'
+	@echo 'make install      to $$DESTDIR$$PREFIX (/usr/local), the configuration to $$DESTDIR/etc'
 
 # --- build ----------------------------------------------------------------------------
 
@@ -122,18 +123,44 @@ run: packages
 packages:
 	$(Q)tests/check/packages
 
-install: $(OUT)/memtree
-	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/bin/memtree
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc/memtree
+# Where systemd looks for /usr as for /usr/local.
+UNITDIR = $(PREFIX)/lib/systemd/system
+# The binary reads it there, whatever the prefix.
+CONFDIR := /etc/memtree
 
+# A configuration that is there stays as it is; the example lies beside the documentation, too.
+install: $(OUT)/memtree
+	install -D -m 0755 $< $(DESTDIR)$(BINDIR)/memtree
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's,^ExecStart=/usr/local/bin/,ExecStart=$(BINDIR)/,' deploy/memtree.service \
+		> $(DESTDIR)$(UNITDIR)/memtree.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/memtree.service
+	install -D -m 0644 docs/man/memtree.1 $(DESTDIR)$(MANDIR)/man1/memtree.1
+	install -D -m 0644 docs/man/memtree.conf.5 $(DESTDIR)$(MANDIR)/man5/memtree.conf.5
+	install -D -m 0644 deploy/memtree.conf $(DESTDIR)$(DOCDIR)/memtree.conf
+	install -d -m 0755 $(DESTDIR)$(CONFDIR)/memtree.conf.d
+	[ -e $(DESTDIR)$(CONFDIR)/memtree.conf ] || [ -L $(DESTDIR)$(CONFDIR)/memtree.conf ] || \
+		install -m 0644 deploy/memtree.conf $(DESTDIR)$(CONFDIR)/memtree.conf
+
+# A configuration that somebody changed stays, and so do the verdicts.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/memtree
+	rm -f $(DESTDIR)$(BINDIR)/memtree $(DESTDIR)$(UNITDIR)/memtree.service \
+		$(DESTDIR)$(MANDIR)/man1/memtree.1 $(DESTDIR)$(MANDIR)/man5/memtree.conf.5
+	! cmp -s $(DESTDIR)$(DOCDIR)/memtree.conf $(DESTDIR)$(CONFDIR)/memtree.conf || \
+		rm -f $(DESTDIR)$(CONFDIR)/memtree.conf
+	rm -f $(DESTDIR)$(DOCDIR)/memtree.conf
+	rmdir $(DESTDIR)$(DOCDIR) $(DESTDIR)$(CONFDIR)/memtree.conf.d $(DESTDIR)$(CONFDIR) \
+		2>/dev/null || true
 
 # --- tests ----------------------------------------------------------------------------
 
 UNIT_TESTS := units escape charge policy policy_confirm policy_clock policy_walk blast cgroup model model_memory \
 	model_figures family kernel \
 	features health procfs procfs_text yarn yarn_decision pass comparison comparison_missed \
-	comparison_random cgroupfs quoted journal wire limit
+	comparison_random cgroupfs quoted journal wire choice limit config store notify
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
@@ -147,10 +174,10 @@ test: packages
 
 # An emulated machine keeps one CPU busy: two at a time.
 suite:
-	$(Q)failed=0; $(MAKE) --no-print-directory -k check fuzz-wire live || failed=1; \
+	$(Q)failed=0; $(MAKE) --no-print-directory -k check fuzz-wire fuzz-config live || failed=1; \
 	$(MAKE) --no-print-directory -k -j2 --output-sync=target matrix || failed=1; exit $$failed
 
-check: unit format layers headers vmlinux-check
+check: unit format layers headers vmlinux-check manual deploy
 
 format:
 	$(Q)tests/check/format $(CLANG_FORMAT)
@@ -163,6 +190,18 @@ headers:
 
 vmlinux-check:
 	$(Q)BPFTOOL="$(BPFTOOL)" tests/check/vmlinux
+
+# What the program says of itself: its help, and the configuration that stands without a file.
+$(OUT)/tests/check/defaults: tests/check/defaults.c $(PURE_SOURCES:%=$(OUT)/user/%.o)
+	$(call say,CHECK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $< $(PURE_SOURCES:%=$(OUT)/user/%.o) $(LDLIBS) -o $@
+
+manual: $(OUT)/memtree $(OUT)/tests/check/defaults
+	$(Q)tests/check/manual $^
+
+deploy: $(OUT)/memtree
+	$(Q)MAKE='$(MAKE)' tests/check/deploy $<
 
 $(OUT)/asan/%.o: user/%.c
 	$(call say,CC-ASAN,$@)
@@ -178,17 +217,17 @@ $(OUT)/tests/unit/%: tests/unit/%.c $(PURE_SOURCES:%=$(OUT)/asan/%.o)
 unit: $(UNIT_TESTS:%=$(OUT)/tests/unit/%)
 	$(Q)failed=0; for test in $^; do $$test || failed=1; done; exit $$failed
 
-# What anybody may send, under the sanitizers; what it finds new is kept under .output/.
+# What anybody may send or write, under the sanitizers; what it finds new is kept under .output/.
 FUZZ_SECONDS ?= 10
-FUZZ_SOURCES := wire limit refusal units escape policy alarms
-$(OUT)/fuzz/wire: tests/fuzz/wire.c $(FUZZ_SOURCES:%=user/%.c)
+FUZZ_SOURCES := wire limit refusal choice config shape units escape policy alarms
+$(OUT)/fuzz/%: tests/fuzz/%.c $(FUZZ_SOURCES:%=user/%.c) $(wildcard user/*.h include/*.h)
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(CPPFLAGS) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -MMD -MP -MF $@.d $^ $(LDLIBS) -o $@
+		-fno-sanitize-recover=all $(filter %.c,$^) $(LDLIBS) -o $@
 
-fuzz-wire: $(OUT)/fuzz/wire
-	$(Q)tests/fuzz/run $< tests/fuzz/corpus/wire $(FUZZ_SECONDS)
+fuzz-wire fuzz-config: fuzz-%: $(OUT)/fuzz/%
+	$(Q)tests/fuzz/run $< tests/fuzz/corpus/$* $(FUZZ_SECONDS)
 
 $(OUT)/tests/live/%.o: tests/live/%.c
 	$(call say,CC,$@)

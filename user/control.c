@@ -12,6 +12,7 @@
 #include "json.h"
 #include "look.h"
 #include "node.h"
+#include "registry.h"
 #include "request.h"
 
 struct control {

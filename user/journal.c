@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Any JSON reader has it exactly (2^53), and there is more than a journal ever needs above it. */
+#define SEQ_MAX (1LL << 52)
+
 struct entry {
 	char *line, *name, *id;
 	size_t length;
@@ -87,6 +90,15 @@ static bool entry_fill(struct entry *entry, const json_t *occurrence)
 	return entry->name && entry->id;
 }
 
+static void entry_keep(struct journal *journal, const struct entry *entry)
+{
+	while (journal->count == journal->entries_max ||
+	       journal->bytes + entry->length > journal->bytes_max)
+		oldest_forget(journal);
+	journal->entries[(journal->first + journal->count++) % journal->entries_max] = *entry;
+	journal->bytes += entry->length;
+}
+
 const char *journal_add(struct journal *journal, json_t *occurrence)
 {
 	struct entry entry = {};
@@ -103,12 +115,26 @@ const char *journal_add(struct journal *journal, json_t *occurrence)
 		journal->dropped++;
 		return NULL;
 	}
-	while (journal->count == journal->entries_max ||
-	       journal->bytes + entry.length > journal->bytes_max)
-		oldest_forget(journal);
-	journal->entries[(journal->first + journal->count++) % journal->entries_max] = entry;
-	journal->bytes += entry.length;
+	entry_keep(journal, &entry);
 	return entry.line;
+}
+
+bool journal_restore(struct journal *journal, const char *line, size_t length)
+{
+	json_t *occurrence = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+	json_int_t seq = json_integer_value(json_object_get(occurrence, "seq"));
+	struct entry entry = {};
+	bool filled = seq > 0 && seq <= SEQ_MAX && entry_fill(&entry, occurrence);
+
+	json_decref(occurrence);
+	if (!filled || entry.length > journal->bytes_max) {
+		entry_free(&entry);
+		return false;
+	}
+	entry_keep(journal, &entry);
+	if ((uint64_t)seq > journal->added)
+		journal->added = (uint64_t)seq;
+	return true;
 }
 
 size_t journal_count(const struct journal *journal)

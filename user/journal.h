@@ -25,6 +25,14 @@ void journal_free(struct journal *journal);
  */
 const char *journal_add(struct journal *journal, json_t *occurrence);
 
+/*
+ * Keeps a line of an earlier journal as it is, of `length` bytes without the newline: its number
+ * stands, and the next one follows the highest. False for what is none: no object, no number, one
+ * that no journal reaches, or more bytes than may be kept. It comes from a file: it may hold
+ * anything.
+ */
+bool journal_restore(struct journal *journal, const char *line, size_t length);
+
 size_t journal_count(const struct journal *journal);
 
 /* How many were forgotten, or never kept. */

@@ -77,40 +77,6 @@ static const struct argp_option change_table[] = {
 
 /* --- values -------------------------------------------------------------------------------- */
 
-static bool metric_parse(const char *text, uint32_t *ret_metric, struct refusal *why)
-{
-	static const struct {
-		const char *name;
-		uint32_t metric;
-	} metrics[] = {
-		{"rss", MT_METRIC_RSS},
-		{"anon", 1U << MT_ANON},
-		{"anon+swap", 1U << MT_ANON | 1U << MT_SWAP},
-		{"anon+shmem+swap", 1U << MT_ANON | 1U << MT_SHMEM | 1U << MT_SWAP},
-	};
-
-	for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
-		if (strcmp(text, metrics[i].name))
-			continue;
-		*ret_metric = metrics[i].metric;
-		return true;
-	}
-	return refusal_set(why, EXIT_USAGE, "'%.80s' is no metric", text);
-}
-
-static bool window_parse(const char *text, uint64_t *ret_window_ns, struct refusal *why)
-{
-	uint64_t window_ns;
-
-	if (!units_parse_duration(text, &window_ns))
-		return refusal_set(why, EXIT_USAGE, "'%.80s' is no duration", text);
-	if (window_ns > MT_WINDOW_MAX_NS)
-		return refusal_set(why, EXIT_USAGE,
-				   "a window of %.80s is too long, 16s is the most", text);
-	*ret_window_ns = window_ns;
-	return true;
-}
-
 static bool name_parse(const char *text, char ret_name[MT_NAME_SIZE], struct refusal *why)
 {
 	if (!units_is_name(text))
@@ -147,7 +113,7 @@ bool request_parse(const char *name, const char *text, struct tree_options *opti
 		   struct refusal *ret_refusal)
 {
 	if (limit_is_option(name))
-		return limit_parse(name, text, &options->limit, ret_refusal);
+		return limit_parse(name, text, &options->said, ret_refusal);
 	if (!strcmp(name, "group"))
 		return refusal_set(ret_refusal, EXIT_USAGE, "--group is not built yet");
 	if (!text)
@@ -155,9 +121,9 @@ bool request_parse(const char *name, const char *text, struct tree_options *opti
 	if (!strcmp(name, "name"))
 		return name_parse(text, options->request.name, ret_refusal);
 	if (!strcmp(name, "metric"))
-		return metric_parse(text, &options->request.metric, ret_refusal);
+		return limit_choose(&options->said, CHOICE_METRIC, text, ret_refusal);
 	if (!strcmp(name, "window"))
-		return window_parse(text, &options->request.window_ns, ret_refusal);
+		return limit_choose(&options->said, CHOICE_WINDOW, text, ret_refusal);
 	if (!strcmp(name, "capacity"))
 		return capacity_parse(text, &options->loader.process_capacity, ret_refusal);
 	if (!strcmp(name, "max-kills"))
@@ -167,13 +133,13 @@ bool request_parse(const char *name, const char *text, struct tree_options *opti
 
 bool request_finish(struct tree_options *options, struct refusal *ret_refusal)
 {
-	options->request.policy = limit_default;
-	if (!limit_apply(&options->limit, &options->request.policy, ret_refusal))
+	struct choices whole = options->base ? *options->base : choice_default;
+
+	if (!limit_apply(&options->said, &whole, ret_refusal))
 		return false;
-	if (options->request.policy.rule == MT_RULE_YARN &&
-	    options->request.metric != MT_METRIC_RSS)
-		return refusal_set(ret_refusal, EXIT_USAGE,
-				   "--policy yarn counts rss: -m is not for it");
+	options->request.policy = whole.policy;
+	options->request.metric = whole.metric;
+	options->request.window_ns = whole.window_ns;
 	return true;
 }
 
@@ -181,7 +147,7 @@ bool request_parse_change(const char *name, const char *text, struct change_opti
 			  struct refusal *ret_refusal)
 {
 	if (limit_is_option(name))
-		return limit_parse(name, text, &options->limit, ret_refusal);
+		return limit_parse(name, text, &options->said, ret_refusal);
 	if (!text)
 		return refusal_set(ret_refusal, EXIT_USAGE, "%.80s needs a value", name);
 	if (!strcmp(name, "name"))
@@ -189,13 +155,12 @@ bool request_parse_change(const char *name, const char *text, struct change_opti
 	if (strcmp(name, "window"))
 		return refusal_set(ret_refusal, EXIT_USAGE,
 				   "'%.80s' is nothing that a live tree can change", name);
-	options->has_window = window_parse(text, &options->window_ns, ret_refusal);
-	return options->has_window;
+	return limit_choose(&options->said, CHOICE_WINDOW, text, ret_refusal);
 }
 
 bool request_changes_any(const struct change_options *options)
 {
-	return options->name[0] || options->has_window || limit_said(&options->limit);
+	return options->name[0] || options->said.said;
 }
 
 /* --- on the command line -------------------------------------------------------------------- */
@@ -228,7 +193,7 @@ static error_t tree_option_parse(int key, char *argument, struct argp_state *sta
 	bool fine = true;
 
 	if (key == ARGP_KEY_INIT)
-		state->child_inputs[0] = &options->limit;
+		state->child_inputs[0] = &options->said;
 	else if (key == ARGP_KEY_END)
 		fine = request_finish(options, &why);
 	else if (name)
@@ -247,7 +212,7 @@ static error_t change_option_parse(int key, char *argument, struct argp_state *s
 	struct refusal why;
 
 	if (key == ARGP_KEY_INIT) {
-		state->child_inputs[0] = &options->limit;
+		state->child_inputs[0] = &options->said;
 		return 0;
 	}
 	if (!name)
@@ -318,22 +283,17 @@ int request_open(struct tracker *tracker, const struct tree_request *request, ui
 int request_change(struct tracker *tracker, const struct change *change,
 		   const struct change_options *options, struct refusal *ret_refusal)
 {
-	struct mt_policy policy = *change->policy;
+	struct choices whole = {.policy = *change->policy, .metric = change->metric};
 	int err = 0;
 
-	if (limit_said(&options->limit) && !limit_apply(&options->limit, &policy, ret_refusal))
+	if (!limit_apply(&options->said, &whole, ret_refusal))
 		return -EINVAL;
-	if (policy.rule == MT_RULE_YARN && change->metric != MT_METRIC_RSS) {
-		refusal_set(ret_refusal, EXIT_USAGE, "--policy yarn counts rss, and %s does not",
-			    change->name);
-		return -EINVAL;
-	}
 	if (options->name[0] && strcmp(options->name, change->name))
 		err = registry_rename(tracker, change->tree, options->name);
-	if (!err && options->has_window)
-		err = registry_window(tracker, change->tree, options->window_ns);
-	if (!err && limit_said(&options->limit))
-		err = registry_policy(tracker, change->tree, &policy);
+	if (!err && choice_is_said(&options->said, CHOICE_WINDOW))
+		err = registry_window(tracker, change->tree, whole.window_ns);
+	if (!err && limit_said(&options->said))
+		err = registry_policy(tracker, change->tree, &whole.policy);
 	if (err == -EEXIST)
 		return refusal_fail(ret_refusal, err, "a tree named %s exists already",
 				    options->name);

@@ -16,30 +16,24 @@
 #include "registry.h"
 
 struct tree_options {
-	struct tree_request request;
-	struct limit_options limit;
+	struct tree_request request; /* policy, metric and window after request_finish */
+	struct choices said;
+	const struct choices *base; /* where nothing is said (config.h); NULL: choice_default */
 	/* Of a tracker of its own: */
 	struct loader_options loader;
 	uint32_t max_kills; /* trees ended within a minute, 0: any number */
 	bool has_max_kills;
 };
 
-#define TREE_OPTIONS_DEFAULT                                \
-	{                                                   \
-		.request =                                  \
-			{                                   \
-				.metric = MT_METRIC_RSS,    \
-				.window_ns = 3000000000ULL, \
-			},                                  \
-		.max_kills = 30,                            \
+#define TREE_OPTIONS_DEFAULT     \
+	{                        \
+		.max_kills = 30, \
 	}
 
 /* What is to change of a live tree. */
 struct change_options {
 	char name[MT_NAME_SIZE]; /* empty: stays */
-	uint64_t window_ns;
-	bool has_window;
-	struct limit_options limit;
+	struct choices said;
 };
 
 /* Children of a command's parser, which refuse in one line (status 2); their input a struct

@@ -34,10 +34,11 @@ static const char *const refused_names[REFUSED_REASONS] = {"not_permitted", "too
 struct reader {
 	struct serve *serve;
 	struct client *client;
-	bool changes;	     /* it may */
-	bool follows, hears; /* hears: stories too */
-	uint64_t ticket;     /* of what it waits for, 0: nothing */
-	enum wire_op op;     /* that */
+	bool changes;		     /* it may */
+	bool follows, hears;	     /* hears: stories too */
+	uint64_t ticket;	     /* of what it waits for, 0: nothing */
+	enum wire_op op;	     /* that */
+	struct wire_request *queued; /* until its turn */
 };
 
 struct serve {
@@ -51,6 +52,7 @@ struct serve {
 	void *context;
 	serve_request_fn on_request; /* NULL: this is no daemon */
 	void *request_context;
+	struct event *turn; /* of the next request */
 };
 
 /* --- one reader ---------------------------------------------------------------------------- */
@@ -73,6 +75,7 @@ static void reader_drop(struct reader *reader)
 		if (reader->serve->readers[i] == reader)
 			reader->serve->readers[i] = NULL;
 	client_free(reader->client);
+	free(reader->queued);
 	free(reader);
 }
 
@@ -151,27 +154,71 @@ static bool request_judge(const struct reader *reader, const struct wire_request
 	return true;
 }
 
+/*
+ * One a turn of the loop, in the order in which they came: what many ask at once does not delay
+ * what the kernel tells of a crossing by more than one of them takes.
+ */
+static void on_turn(evutil_socket_t fd, short what, void *context)
+{
+	const struct timeval at_once = {};
+	struct serve *serve = context;
+	struct reader *first = NULL;
+	struct wire_request *request;
+	int queued = 0;
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < SERVE_CLIENTS_MAX; i++) {
+		struct reader *reader = serve->readers[i];
+
+		if (!reader || !reader->queued)
+			continue;
+		queued++;
+		if (!first || reader->ticket < first->ticket)
+			first = reader;
+	}
+	if (!first)
+		return;
+	if (queued > 1)
+		event_add(serve->turn, &at_once);
+	request = take_pointer(first->queued);
+	serve->on_request(serve->request_context, request, first->ticket);
+	free(request);
+}
+
+/* False without memory. */
+static bool request_queue(struct reader *reader, const struct wire_request *request)
+{
+	const struct timeval at_once = {};
+	struct serve *serve = reader->serve;
+
+	reader->queued = malloc(sizeof(*request));
+	if (!reader->queued)
+		return false;
+	*reader->queued = *request;
+	reader->ticket = ++serve->tickets;
+	reader->op = request->op;
+	return !event_add(serve->turn, &at_once);
+}
+
 static void on_line(void *context, const char *line, size_t length)
 {
 	struct reader *reader = context;
-	struct serve *serve = reader->serve;
 	struct wire_request request;
 	struct refusal why;
 	int reason;
 
-	serve->requests++;
-	if (!wire_parse(line, length, &request, &why)) {
+	reader->serve->requests++;
+	if (!wire_parse(line, length, &request, &why))
 		reader_refuse(reader, REFUSED_NOT_UNDERSTOOD, &why);
-	} else if (!request_judge(reader, &request, &reason, &why)) {
+	else if (!request_judge(reader, &request, &reason, &why))
 		reader_refuse(reader, reason, &why);
-	} else if (request.op == WIRE_EVENTS || request.op == WIRE_WHY) {
+	else if (request.op == WIRE_EVENTS || request.op == WIRE_WHY)
 		journal_say(reader, &request);
-	} else {
-		reader->ticket = ++serve->tickets;
-		reader->op = request.op;
-		serve->on_request(serve->request_context, &request, reader->ticket);
+	else if (request_queue(reader, &request))
 		return;
-	}
+	else
+		client_ends(reader->client);
 	client_answered(reader->client);
 }
 
@@ -294,9 +341,13 @@ int serve_open(struct event_base *loop, uint32_t tracker_id, serve_hearing_fn on
 int serve_listen(struct serve *serve, const char *path, gid_t gid, serve_request_fn on_request,
 		 void *context, struct refusal *ret_refusal)
 {
-	int err = listener_open_path(serve->loop, path, gid, on_connection, serve, &serve->path,
-				     ret_refusal);
+	int err;
 
+	serve->turn = evtimer_new(serve->loop, on_turn, serve);
+	if (!serve->turn)
+		return refusal_fail(ret_refusal, -ENOMEM, "out of memory");
+	err = listener_open_path(serve->loop, path, gid, on_connection, serve, &serve->path,
+				 ret_refusal);
 	if (err)
 		return err;
 	serve->on_request = on_request;
@@ -314,6 +365,8 @@ void serve_close(struct serve *serve)
 	for (int i = 0; i < SERVE_CLIENTS_MAX; i++)
 		if (serve->readers[i])
 			reader_drop(serve->readers[i]);
+	if (serve->turn)
+		event_free(serve->turn);
 	journal_free(serve->journal);
 	free(serve);
 }

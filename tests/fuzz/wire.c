@@ -49,8 +49,7 @@ static void again_check(const struct wire_request *request)
 
 static void options_check(const struct wire_request *request)
 {
-	struct limit_options options = {}, before;
-	struct mt_policy policy = limit_default, stood = policy;
+	struct choices options = {}, before, whole = choice_default, stood = whole;
 	struct refusal why;
 
 	for (unsigned int i = 0; i < request->option_count; i++) {
@@ -61,9 +60,9 @@ static void options_check(const struct wire_request *request)
 		require(!memcmp(&before, &options, sizeof(options)));
 		refusal_check(&why);
 	}
-	if (limit_apply(&options, &policy, &why))
+	if (limit_apply(&options, &whole, &why))
 		return;
-	require(!memcmp(&policy, &stood, sizeof(policy)));
+	require(!memcmp(&whole, &stood, sizeof(whole)));
 	refusal_check(&why);
 }
 

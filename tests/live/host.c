@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -74,6 +75,8 @@ bool host_restart(struct host *host, gid_t gid)
 		fclose(host->err);
 	host->err = tmpfile();
 	assert_non_null(host->err);
+	/* A test may forget what it has read. */
+	assert_int_equal(fcntl(fileno(host->err), F_SETFL, O_APPEND), 0);
 	fflush(NULL);
 	host->pid = fork();
 	assert_true(host->pid >= 0);

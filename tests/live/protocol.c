@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What others may ask a daemon over its socket, and what that does to trees. */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dial.h"
 #include "groups.h"
 #include "host.h"
 #include "shell.h"
@@ -402,6 +404,54 @@ static void test_occurrences_are_told(void **state)
 	assert_int_equal(ftruncate(fileno(host.err), 0), 0);
 }
 
+/* As the commands ask. */
+static void test_commands_can_ask(void **state)
+{
+	struct wire_request request = {.op = WIRE_PING};
+	struct refusal why;
+	json_t *answer;
+
+	(void)state;
+	assert_int_equal(dial_request(host.path, &request, &answer, &why), 0);
+	assert_int_equal(integer(answer, "pid"), host.pid);
+	json_decref(answer);
+	request = (struct wire_request){.op = WIRE_RM, .tree = "nobody"};
+	assert_int_equal(dial_request(host.path, &request, &answer, &why), -EREMOTEIO);
+	assert_int_equal(why.status, EXIT_NO_TREE);
+	assert_non_null(strstr(why.text, "no tree named nobody"));
+	assert_int_equal(dial_request("/nowhere/socket", &request, &answer, &why), -ENOENT);
+	assert_non_null(strstr(why.text, "none is running"));
+}
+
+/* That of docs/PROTOCOL.md, as it stands there. */
+static void test_the_example_works(void **state)
+{
+	static char said[TEXT_MAX];
+	char line[512];
+	FILE *out;
+	size_t length;
+
+	(void)state;
+	if (access("docs/PROTOCOL.md", R_OK) || system("python3 -c '' 2>/dev/null"))
+		skip_because("the example needs python3, and docs/ of the project");
+	snprintf(line, sizeof(line),
+		 "sed -n '/^```python$/,/^```$/p' docs/PROTOCOL.md | sed '/^```/d' >%s/example && "
+		 "python3 %s/example %s 2>&1; rm -f %s/example",
+		 host.folder, host.folder, host.path, host.folder);
+	out = popen(line, "re");
+	assert_non_null(out);
+	length = fread(said, 1, sizeof(said) - 1, out);
+	said[length] = '\0';
+	pclose(out);
+	if (!strstr(said, "small: status 0, peak"))
+		print_error("said: %s\n", said);
+	assert_non_null(strstr(said, "small: status 0, peak"));
+	assert_non_null(strstr(said, "large: status -15, peak"));
+	assert_non_null(strstr(said, "memtree: large over its limit: charged"));
+	text_await(host.err, "large: ended");
+	assert_int_equal(ftruncate(fileno(host.err), 0), 0);
+}
+
 int protocol_tests(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +463,8 @@ int protocol_tests(void)
 		cmocka_unit_test(test_what_cannot_be_changes_nothing),
 		cmocka_unit_test(test_a_process_is_added_once),
 		cmocka_unit_test(test_occurrences_are_told),
+		cmocka_unit_test(test_commands_can_ask),
+		cmocka_unit_test(test_the_example_works),
 	};
 
 	return cmocka_run_group_tests_name("protocol", tests, open_host, close_host);

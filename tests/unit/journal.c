@@ -132,6 +132,40 @@ static void test_hostile_text_stays_one_line(void **state)
 	journal_free(NULL);
 }
 
+static bool restored(struct journal *journal, const char *line)
+{
+	return journal_restore(journal, line, strlen(line));
+}
+
+static void test_numbers_go_on_after_what_was_restored(void **state)
+{
+	struct journal *journal = journal_new(3, 200);
+	char line[300] = "{\"seq\":99,\"pad\":\"";
+
+	(void)state;
+	assert_true(restored(journal, "{\"seq\":7,\"name\":\"a\",\"id\":\"1.2\"}"));
+	assert_true(restored(journal, "{\"seq\":5,\"name\":\"b\"}"));
+	assert_string_equal(journal_line(journal, 0),
+			    "{\"seq\":7,\"name\":\"a\",\"id\":\"1.2\"}\n");
+	assert_true(journal_is_about(journal, 0, "#1.2"));
+	/* What cannot be kept moves no number. */
+	memset(line + strlen(line), 'x', 200);
+	strcat(line, "\"}");
+	assert_false(restored(journal, line));
+	assert_false(restored(journal, "{\"seq\":4503599627370497}"));
+	assert_false(restored(journal, "{\"seq\":8}x"));
+	assert_false(restored(journal, ""));
+	journal_add(journal, occurrence("c", "1.3", 0));
+	assert_int_equal(seq_of(journal, 2), 8);
+	assert_int_equal(journal_dropped(journal), 0);
+	/* The bounds are those of any line. */
+	assert_true(restored(journal, "{\"seq\":4503599627370496}"));
+	assert_int_equal(journal_count(journal), 3);
+	assert_int_equal(journal_dropped(journal), 1);
+	assert_non_null(journal_add(journal, occurrence("d", "1.3", 0)));
+	journal_free(journal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +175,7 @@ int main(void)
 		cmocka_unit_test(test_what_cannot_be_kept_is_counted),
 		cmocka_unit_test(test_a_tree_is_found_by_name_and_id),
 		cmocka_unit_test(test_hostile_text_stays_one_line),
+		cmocka_unit_test(test_numbers_go_on_after_what_was_restored),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);

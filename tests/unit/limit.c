@@ -12,7 +12,7 @@
 
 static struct refusal why;
 
-static bool say(struct limit_options *options, const char *name, const char *text)
+static bool say(struct choices *options, const char *name, const char *text)
 {
 	memset(&why, 0, sizeof(why));
 	return limit_parse(name, text, options, &why);
@@ -20,7 +20,7 @@ static bool say(struct limit_options *options, const char *name, const char *tex
 
 static void test_each_option_is_taken(void **state)
 {
-	struct limit_options options = {};
+	struct choices options = {};
 
 	(void)state;
 	assert_false(limit_said(&options));
@@ -53,13 +53,13 @@ static void test_each_option_is_taken(void **state)
 
 static void test_dry_run_is_a_switch(void **state)
 {
-	struct limit_options options = {};
+	struct choices options = {};
 
 	(void)state;
 	assert_true(say(&options, "dry-run", "true"));
-	assert_true(options.policy.dry_run && options.has_dry_run);
+	assert_true(options.policy.dry_run && choice_is_said(&options, CHOICE_DRY_RUN));
 	assert_true(say(&options, "dry-run", "false"));
-	assert_true(!options.policy.dry_run && options.has_dry_run);
+	assert_true(!options.policy.dry_run && choice_is_said(&options, CHOICE_DRY_RUN));
 	assert_false(say(&options, "dry-run", "yes"));
 }
 
@@ -95,7 +95,7 @@ static void test_what_is_none_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		struct limit_options options = {}, untouched = {};
+		struct choices options = {}, untouched = {};
 
 		assert_false(say(&options, wrong[i][0], wrong[i][1]));
 		assert_int_equal(why.status, EXIT_USAGE);
@@ -108,7 +108,7 @@ static void test_what_is_none_is_refused(void **state)
 
 static void test_a_hook_is_bounded(void **state)
 {
-	struct limit_options options = {};
+	struct choices options = {};
 	char hook[MT_HOOK_SIZE + 1];
 
 	(void)state;
@@ -134,32 +134,32 @@ static void test_contradictions_change_nothing(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		struct mt_policy policy = limit_default;
-		struct limit_options options = {};
+		struct choices whole = choice_default;
+		struct choices options = {};
 
 		for (int j = 0; j < 2 && wrong[i][j][0]; j++)
 			assert_true(say(&options, wrong[i][j][0], wrong[i][j][1]));
-		assert_false(limit_apply(&options, &policy, &why));
+		assert_false(limit_apply(&options, &whole, &why));
 		assert_int_equal(why.status, EXIT_USAGE);
-		assert_memory_equal(&policy, &limit_default, sizeof(policy));
+		assert_memory_equal(&whole, &choice_default, sizeof(whole));
 	}
 }
 
 static void test_what_was_not_said_stays(void **state)
 {
-	struct mt_policy policy = limit_default, before;
-	struct limit_options first = {}, then = {};
+	struct choices whole = choice_default, before;
+	struct choices first = {}, then = {};
 
 	(void)state;
 	assert_true(say(&first, "limit", "4M"));
 	assert_true(say(&first, "grace", "1s"));
-	assert_true(limit_apply(&first, &policy, &why));
-	before = policy;
+	assert_true(limit_apply(&first, &whole, &why));
+	before = whole;
 	assert_true(say(&then, "limit", "8M"));
-	assert_true(limit_apply(&then, &policy, &why));
-	assert_int_equal(policy.limit, 8 << 20);
-	policy.limit = before.limit;
-	assert_memory_equal(&policy, &before, sizeof(policy));
+	assert_true(limit_apply(&then, &whole, &why));
+	assert_int_equal(whole.policy.limit, 8 << 20);
+	whole.policy.limit = before.policy.limit;
+	assert_memory_equal(&whole, &before, sizeof(whole));
 }
 
 int main(void)
