@@ -119,7 +119,7 @@ static int loop_prepare(struct add *add)
 	}
 	if (follow_open(&add->follow, add->loop, add->tracker))
 		return talk_error(-ENOMEM, "the event loop cannot be filled");
-	if (guard_open(add->loop, add->tracker, add->options->tree.max_kills, &add->guard))
+	if (guard_open(add->loop, add->tracker, add->options->tree.max_kills, NULL, &add->guard))
 		return talk_error(-ENOMEM, "the ring buffer cannot be read");
 	return 0;
 }
@@ -210,6 +210,7 @@ int command_add(int argc, char **argv)
 	struct add add = {.options = &options, .adoption = {.pidfd = -1}};
 	int err;
 
+	options.tree.base = request_base("add");
 	options_parse(&argp, "add", argc, argv, &options);
 	if (!options.pid)
 		options_refuse("add", "which process?");

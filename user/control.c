@@ -137,11 +137,12 @@ void control_request(struct control *control, const struct wire_request *request
 	answer(control, ticket, NULL);
 }
 
-int control_open(struct event_base *loop, struct tracker *tracker, control_answer_fn on_answer,
-		 void *context, struct control **ret_control)
+int control_open(struct event_base *loop, struct tracker *tracker, const struct choices *base,
+		 control_answer_fn on_answer, void *context, struct control **ret_control)
 {
 	struct control *control = calloc(1, sizeof(*control));
-	int err = control ? jobs_open(loop, tracker, on_answer, context, &control->jobs) : -ENOMEM;
+	int err = control ? jobs_open(loop, tracker, base, on_answer, context, &control->jobs)
+			  : -ENOMEM;
 
 	if (err) {
 		control_close(control);

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,34 +17,41 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "commands.h"
+#include "config.h"
 #include "guard.h"
 #include "loader.h"
+#include "notify.h"
 #include "options.h"
 #include "pins.h"
+#include "store.h"
 #include "talk.h"
 #include "tracker.h"
-
-#define PIN_FOLDER "/sys/fs/bpf/memtree"
-#define TREES 256
-#define MAX_KILLS 30
+#include "units.h"
 
 struct options {
 	struct common_options common;
-	bool unload;
+	const char *config;
+	bool check, unload;
 };
 
 struct daemon {
+	const struct options *options;
+	struct config config;
 	int lock; /* of the folder of pins */
 	struct tracker *tracker;
+	struct store *store;
 	struct event_base *loop;
-	struct event *signals[3];
+	struct event *signals[4];
 	struct guard *guard;
 };
 
-enum { KEY_UNLOAD = 0x3100 };
+enum { KEY_CONFIG = 0x3100, KEY_CHECK, KEY_UNLOAD };
 
 static const struct argp_option table[] = {
+	{"config", KEY_CONFIG, "FILE", 0, "Instead of " CONFIG_FILE, 0},
+	{"check", KEY_CHECK, NULL, 0, "Is the configuration right? With -v prints all of it", 0},
 	{"unload", KEY_UNLOAD, NULL, 0,
 	 "Take the tracker out of the kernel, with all it knows; no daemon may run", 0},
 	{0},
@@ -53,10 +61,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	struct options *options = state->input;
 
-	(void)argument;
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &options->common;
+		return 0;
+	case KEY_CONFIG:
+		options->config = argument;
+		return 0;
+	case KEY_CHECK:
+		options->check = true;
 		return 0;
 	case KEY_UNLOAD:
 		options->unload = true;
@@ -66,8 +79,71 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static int folder_lock(struct daemon *daemon, const char *folder)
+/* --- the configuration ------------------------------------------------------------------- */
+
+static const char *service(void)
 {
+	return getenv("NOTIFY_SOCKET");
+}
+
+static int configuration_read(const struct options *options, struct config *ret_config,
+			      char why[CONFIG_WHY])
+{
+	return config_read(options->config ?: CONFIG_FILE, options->config != NULL, ret_config,
+			   why);
+}
+
+/* Local groups only, for the reason in launch.c. `ret_gid` is 0, root's own, where none is named. */
+static int group_find(const char *name, gid_t *ret_gid)
+{
+	FILE *file = name[0] ? fopen("/etc/group", "re") : NULL;
+	const struct group *group;
+	uint32_t number = 0;
+	bool found = !name[0] || units_parse_count(name, &number);
+
+	*ret_gid = number;
+	while (file && !found && (group = fgetgrent(file))) {
+		found = !strcmp(group->gr_name, name);
+		*ret_gid = group->gr_gid;
+	}
+	if (file)
+		fclose(file);
+	return found ? 0
+		     : talk_error(-ENOENT,
+				  "there is no local group '%s' (configuration, group): name one "
+				  "of /etc/group, or a number",
+				  name);
+}
+
+/* An error keeps what is in force. */
+static void reload(struct daemon *daemon)
+{
+	struct config config = daemon->config;
+	char why[CONFIG_WHY];
+	const char *fixed;
+
+	notify_reloading(service(), clock_ns(CLOCK_MONOTONIC));
+	if (configuration_read(daemon->options, &config, why)) {
+		talk_error(0, "%s: what was in force stays", why);
+	} else {
+		fixed = config_fixed(&daemon->config, &config);
+		if (fixed)
+			talk_note("daemon: %s holds from the next start on", fixed);
+		daemon->config.max_kills = config.max_kills;
+		daemon->config.log_bytes = config.log_bytes;
+		daemon->config.tree = config.tree;
+		guard_set_max_kills(daemon->guard, config.max_kills);
+		store_resize(daemon->store, config.log_bytes);
+		talk_note("daemon: the configuration was taken up");
+	}
+	notify_ready(service());
+}
+
+/* --- the tracker --------------------------------------------------------------------------- */
+
+static int folder_lock(struct daemon *daemon)
+{
+	const char *folder = daemon->config.pin_folder;
 	int err = pins_lock(folder, &daemon->lock);
 
 	if (err == -EBUSY)
@@ -83,9 +159,12 @@ static int folder_lock(struct daemon *daemon, const char *folder)
 }
 
 /* In a process of its own. Returns its exit status; what failed is said. */
-static int tracker_load(const char *folder)
+static int tracker_load(const struct config *config)
 {
-	const struct loader_options options = {.tree_capacity = TREES, .pinned = true};
+	const struct loader_options options = {.process_capacity = config->processes,
+					       .tree_capacity = config->trees,
+					       .pinned = true};
+	const char *folder = config->pin_folder;
 	struct tracker *tracker;
 	struct loader *loader;
 	int err = loader_start(&options, &loader);
@@ -101,7 +180,7 @@ static int tracker_load(const char *folder)
 }
 
 /* Returns an exit status. */
-static int tracker_make(const char *folder)
+static int tracker_make(const struct config *config)
 {
 	pid_t child;
 	int status;
@@ -114,7 +193,7 @@ static int tracker_make(const char *folder)
 	}
 	/* Without a word to the links: one that libbpf takes back is switched off. */
 	if (!child)
-		_exit(tracker_load(folder));
+		_exit(tracker_load(config));
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFEXITED(status))
@@ -125,14 +204,15 @@ static int tracker_make(const char *folder)
 }
 
 /* Returns an exit status. */
-static int tracker_take(struct daemon *daemon, const char *folder)
+static int tracker_take(struct daemon *daemon)
 {
+	const char *folder = daemon->config.pin_folder;
 	int status, err;
 	uint32_t id;
 
 	err = pins_find(folder, &id);
 	if (err == -ENOENT) {
-		status = tracker_make(folder);
+		status = tracker_make(&daemon->config);
 		if (status)
 			return status;
 		err = pins_find(folder, &id);
@@ -150,53 +230,81 @@ static int tracker_take(struct daemon *daemon, const char *folder)
 	return talk_status(err, EXIT_FAILED);
 }
 
-static void on_end(evutil_socket_t signal_number, short what, void *context)
+/* --- service ------------------------------------------------------------------------------- */
+
+static void on_signal(evutil_socket_t signal_number, short what, void *context)
 {
-	(void)signal_number;
+	struct daemon *daemon = context;
+
 	(void)what;
-	event_base_loopbreak(context);
+	if (signal_number == SIGHUP)
+		reload(daemon);
+	else
+		event_base_loopbreak(daemon->loop);
 }
 
 static int loop_prepare(struct daemon *daemon)
 {
-	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+	static const int taken[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP};
 
 	daemon->loop = event_base_new();
 	if (!daemon->loop)
 		return talk_error(-ENOMEM, "the event loop cannot be made");
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		daemon->signals[i] = evsignal_new(daemon->loop, ends[i], on_end, daemon->loop);
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		daemon->signals[i] = evsignal_new(daemon->loop, taken[i], on_signal, daemon);
 		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL))
 			return talk_error(-ENOMEM, "the event loop cannot be filled");
 	}
 	signal(SIGPIPE, SIG_IGN);
-	if (guard_open(daemon->loop, daemon->tracker, MAX_KILLS, &daemon->guard))
+	if (store_open(daemon->config.log, daemon->config.log_bytes, &daemon->store))
+		return talk_error(-ENOMEM, "out of memory");
+	if (guard_open(daemon->loop, daemon->tracker, daemon->config.max_kills, daemon->store,
+		       &daemon->guard))
 		return talk_error(-ENOMEM, "the ring buffer cannot be read");
 	return 0;
 }
 
-static int daemon_run(struct daemon *daemon, const char *folder)
+static int socket_open(struct daemon *daemon)
 {
-	int status, err = folder_lock(daemon, folder);
+	struct refusal why;
+	gid_t gid;
+	int err = group_find(daemon->config.group, &gid);
+
+	if (err)
+		return err;
+	err = guard_listen(daemon->guard, daemon->config.socket, gid, &daemon->config.tree, &why);
+	return err ? talk_error(err, "%s", why.text) : 0;
+}
+
+static int daemon_run(struct daemon *daemon)
+{
+	int status, err = folder_lock(daemon);
 
 	if (err)
 		return talk_status(err, EXIT_FAILED);
-	status = tracker_take(daemon, folder);
+	status = tracker_take(daemon);
 	if (status)
 		return status;
 	err = loop_prepare(daemon);
+	if (!err)
+		err = socket_open(daemon);
 	if (err)
 		return talk_status(err, EXIT_FAILED);
-	talk_note("daemon: tracker %u, pinned in %s", daemon->tracker->id, folder);
-	if (event_base_dispatch(daemon->loop) >= 0)
+	talk_note("daemon: tracker %u, pinned in %s, asked at %s", daemon->tracker->id,
+		  daemon->config.pin_folder, daemon->config.socket);
+	notify_ready(service());
+	err = event_base_dispatch(daemon->loop);
+	notify_stopping(service());
+	if (err >= 0)
 		return EXIT_OK;
 	talk_error(0, "the event loop failed; the kernel goes on counting and stopping");
 	return EXIT_FAILED;
 }
 
-static int daemon_unload(struct daemon *daemon, const char *folder)
+static int daemon_unload(struct daemon *daemon)
 {
-	int count, err = folder_lock(daemon, folder);
+	const char *folder = daemon->config.pin_folder;
+	int count, err = folder_lock(daemon);
 
 	if (err)
 		return talk_status(err, EXIT_FAILED);
@@ -207,10 +315,24 @@ static int daemon_unload(struct daemon *daemon, const char *folder)
 	return talk_status(count, EXIT_FAILED);
 }
 
+static int daemon_check(const struct daemon *daemon)
+{
+	gid_t gid;
+	int err;
+
+	if (group_find(daemon->config.group, &gid))
+		return EXIT_USAGE;
+	err = talk_level >= TALK_VERBOSE ? config_print(&daemon->config, stdout) : 0;
+	return err ? talk_status(talk_error(err, "stdout cannot be written: %s", strerror(-err)),
+				 EXIT_FAILED)
+		   : EXIT_OK;
+}
+
 /* What is pinned stays. */
 static void daemon_free(struct daemon *daemon)
 {
 	guard_close(daemon->guard);
+	store_close(daemon->store);
 	for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(daemon->signals[0]); i++)
 		if (daemon->signals[i])
 			event_free(daemon->signals[i]);
@@ -231,15 +353,23 @@ int command_daemon(int argc, char **argv)
 		.doc = "Tracks and limits the trees of the whole node, for every run and add.",
 		.children = children,
 	};
-	struct daemon daemon = {.lock = -1};
 	struct options options = {};
+	struct daemon daemon = {.options = &options, .lock = -1};
+	char why[CONFIG_WHY];
 	int status;
 
 	options_parse(&argp, "daemon", argc, argv, &options);
 	if (options.common.json)
 		options_refuse("daemon", "--json is for the reading commands");
-	status = options.unload ? daemon_unload(&daemon, PIN_FOLDER)
-				: daemon_run(&daemon, PIN_FOLDER);
+	if (options.check && options.unload)
+		options_refuse("daemon", "--check or --unload?");
+	if (configuration_read(&options, &daemon.config, why)) {
+		talk_error(0, "%s", why);
+		return EXIT_USAGE;
+	}
+	status = options.check	  ? daemon_check(&daemon)
+		 : options.unload ? daemon_unload(&daemon)
+				  : daemon_run(&daemon);
 	daemon_free(&daemon);
 	return status;
 }

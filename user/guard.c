@@ -240,7 +240,7 @@ static void on_disarmed(evutil_socket_t fd, short what, void *context)
 }
 
 int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_kills,
-	       struct guard **ret_guard)
+	       struct store *store, struct guard **ret_guard)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
 
@@ -257,7 +257,7 @@ int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_ki
 		guard->ring_event = event_new(loop, ring_buffer__epoll_fd(guard->ring),
 					      EV_READ | EV_PERSIST, on_ring, guard);
 	if (!guard->ring_event || event_add(guard->ring_event, NULL) ||
-	    serve_open(loop, tracker->id, on_hearing, guard, &guard->warden.serve)) {
+	    serve_open(loop, tracker->id, store, on_hearing, guard, &guard->warden.serve)) {
 		guard_close(guard);
 		return -ENOMEM;
 	}
@@ -287,9 +287,15 @@ static void on_answer(void *context, uint64_t ticket, json_t *answer)
 	serve_answer(guard->warden.serve, ticket, answer);
 }
 
-int guard_listen(struct guard *guard, const char *path, gid_t gid, struct refusal *ret_refusal)
+void guard_set_max_kills(struct guard *guard, uint32_t max_kills)
 {
-	int err = control_open(guard->warden.loop, guard->warden.tracker, on_answer, guard,
+	guard->warden.blast.most = max_kills;
+}
+
+int guard_listen(struct guard *guard, const char *path, gid_t gid, const struct choices *base,
+		 struct refusal *ret_refusal)
+{
+	int err = control_open(guard->warden.loop, guard->warden.tracker, base, on_answer, guard,
 			       &guard->control);
 
 	if (err)

@@ -24,6 +24,7 @@
 struct jobs {
 	struct event_base *loop;
 	struct tracker *tracker;
+	const struct choices *base;
 	jobs_answer_fn on_answer;
 	void *context;
 	struct job *first;
@@ -258,6 +259,7 @@ static bool add_prepare(struct job *job, const struct wire_request *request, str
 {
 	struct tree_options options = TREE_OPTIONS_DEFAULT;
 
+	options.base = job->jobs->base;
 	if (is_being_added(job->jobs, (pid_t)request->pid))
 		return refusal_set(why, EXIT_FAILED, "process %u is being added already",
 				   request->pid);
@@ -401,15 +403,20 @@ void jobs_start(struct jobs *jobs, const struct wire_request *request, uint64_t 
 		job_fail(job, request->op, err);
 }
 
-int jobs_open(struct event_base *loop, struct tracker *tracker, jobs_answer_fn on_answer,
-	      void *context, struct jobs **ret_jobs)
+int jobs_open(struct event_base *loop, struct tracker *tracker, const struct choices *base,
+	      jobs_answer_fn on_answer, void *context, struct jobs **ret_jobs)
 {
 	struct jobs *jobs = calloc(1, sizeof(*jobs));
 
 	if (!jobs)
 		return -ENOMEM;
 	*jobs = (struct jobs){
-		.loop = loop, .tracker = tracker, .on_answer = on_answer, .context = context};
+		.loop = loop,
+		.tracker = tracker,
+		.base = base,
+		.on_answer = on_answer,
+		.context = context,
+	};
 	*ret_jobs = jobs;
 	return 0;
 }

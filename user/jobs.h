@@ -12,15 +12,16 @@
 
 #include "tracker.h"
 
+struct choices;
 struct jobs;
 struct wire_request;
 
 /* The callee owns the answer; NULL when it could not be built. */
 typedef void (*jobs_answer_fn)(void *context, uint64_t ticket, json_t *answer);
 
-/* Loop and tracker stay the caller's. Negative errno; the caller owns the result. */
-int jobs_open(struct event_base *loop, struct tracker *tracker, jobs_answer_fn on_answer,
-	      void *context, struct jobs **ret_jobs);
+/* Loop, tracker and `base`, as guard_listen has it, stay the caller's. Negative errno; the caller owns the result. */
+int jobs_open(struct event_base *loop, struct tracker *tracker, const struct choices *base,
+	      jobs_answer_fn on_answer, void *context, struct jobs **ret_jobs);
 
 /* A request to add, rm or kill. Answers once, before it returns or later. */
 void jobs_start(struct jobs *jobs, const struct wire_request *request, uint64_t ticket);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "blast.h"
+#include "config.h"
 #include "options.h"
 #include "units.h"
 
@@ -129,6 +130,16 @@ bool request_parse(const char *name, const char *text, struct tree_options *opti
 	if (!strcmp(name, "max-kills"))
 		return max_kills_parse(text, options, ret_refusal);
 	return refusal_set(ret_refusal, EXIT_USAGE, "'%.80s' is no option of a tree", name);
+}
+
+const struct choices *request_base(const char *command)
+{
+	static struct config config;
+	char why[CONFIG_WHY];
+
+	if (config_read(CONFIG_FILE, false, &config, why))
+		options_refuse(command, "%s", why);
+	return &config.tree;
 }
 
 bool request_finish(struct tree_options *options, struct refusal *ret_refusal)

@@ -30,6 +30,10 @@ struct tree_options {
 		.max_kills = 30, \
 	}
 
+/* What the node's configuration says of a tree, for `base`. Static; one that is wrong is refused in
+ * one line (status 2). */
+const struct choices *request_base(const char *command);
+
 /* What is to change of a live tree. */
 struct change_options {
 	char name[MT_NAME_SIZE]; /* empty: stays */

@@ -263,7 +263,7 @@ static int loop_prepare(struct run *run)
 	    follow_open(&run->follow, run->loop, run->tracker))
 		return talk_error(-ENOMEM, "the event loop cannot be filled");
 	if (run->loader &&
-	    guard_open(run->loop, run->tracker, run->options->tree.max_kills, &run->guard))
+	    guard_open(run->loop, run->tracker, run->options->tree.max_kills, NULL, &run->guard))
 		return talk_error(-ENOMEM, "the ring buffer cannot be read");
 	return 0;
 }
@@ -348,6 +348,7 @@ int command_run(int argc, char **argv)
 	struct run run = {.options = &options, .signals = -1, .launch = LAUNCH_NONE};
 	int status;
 
+	options.tree.base = request_base("run");
 	options_parse(&argp, "run", argc, argv, &options);
 	if (!options.command)
 		options_refuse("run", "which command?");

@@ -10,11 +10,14 @@
 #include "cleanup.h"
 #include "client.h"
 #include "journal.h"
+#include "store.h"
 #include "listener.h"
 #include "talk.h"
 #include "wire.h"
 
 #define KEPT_ENTRIES 256
+#define STORED_ENTRIES 4096
+#define STORED_BYTES (2 << 20)
 #define KEPT_BYTES (1UL << 20)
 #define WAITING_MAX (32UL << 20) /* bytes of answers that nobody has taken yet */
 
@@ -44,6 +47,7 @@ struct reader {
 struct serve {
 	struct event_base *loop;
 	struct journal *journal;
+	struct store *store; /* NULL: none */
 	struct listener *abstract, *path;
 	struct reader *readers[SERVE_CLIENTS_MAX];
 	unsigned int hearing;
@@ -318,8 +322,23 @@ static void abstract_listen(struct serve *serve, uint32_t tracker_id)
 			    strerror(-err));
 }
 
-int serve_open(struct event_base *loop, uint32_t tracker_id, serve_hearing_fn on_hearing,
-	       void *context, struct serve **ret_serve)
+/* A node's is as long as a day, for `why`; on the disk there is more. */
+static void journal_open(struct serve *serve)
+{
+	int err;
+
+	serve->journal = journal_new(serve->store ? STORED_ENTRIES : KEPT_ENTRIES,
+				     serve->store ? STORED_BYTES : KEPT_BYTES);
+	if (!serve->journal || !serve->store)
+		return;
+	err = store_restore(serve->store, serve->journal, STORED_BYTES);
+	if (err)
+		talk_error(err, "the verdicts on disk cannot be read, new ones are kept: %s",
+			   strerror(-err));
+}
+
+int serve_open(struct event_base *loop, uint32_t tracker_id, struct store *store,
+	       serve_hearing_fn on_hearing, void *context, struct serve **ret_serve)
 {
 	struct serve *serve = calloc(1, sizeof(*serve));
 
@@ -328,7 +347,8 @@ int serve_open(struct event_base *loop, uint32_t tracker_id, serve_hearing_fn on
 	serve->loop = loop;
 	serve->on_hearing = on_hearing;
 	serve->context = context;
-	serve->journal = journal_new(KEPT_ENTRIES, KEPT_BYTES);
+	serve->store = store;
+	journal_open(serve);
 	if (!serve->journal) {
 		serve_close(serve);
 		return -ENOMEM;
@@ -427,7 +447,14 @@ static void line_tell(struct serve *serve, const char *line, bool story)
 
 void serve_occurrence(struct serve *serve, json_t *occurrence)
 {
-	const char *line = journal_add(serve->journal, occurrence);
+	const char *line = journal_add(serve->journal, occurrence), *complaint = NULL;
+
+	if (serve->store) {
+		store_append(serve->store, line);
+		complaint = store_complaint(serve->store);
+	}
+	if (complaint)
+		talk_error(0, "%s", complaint);
 
 	if (line)
 		line_tell(serve, line, false);

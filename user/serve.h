@@ -21,6 +21,7 @@
 #define SERVE_CLIENTS_ROOT 16
 
 struct serve;
+struct store;
 struct wire_request;
 
 /* Told when the first reader wants stories, and when the last of these is gone. */
@@ -31,10 +32,10 @@ typedef void (*serve_hearing_fn)(void *context, bool heard);
 typedef void (*serve_request_fn)(void *context, const struct wire_request *request,
 				 uint64_t ticket);
 
-/* -ENOMEM. Where the abstract socket cannot be made the journal is kept all the same. The loop
- * stays the caller's. */
-int serve_open(struct event_base *loop, uint32_t tracker_id, serve_hearing_fn on_hearing,
-	       void *context, struct serve **ret_serve);
+/* -ENOMEM. Where the abstract socket cannot be made the journal is kept all the same: also in
+ * `store`, and what is there already; NULL: in memory alone. Loop and store stay the caller's. */
+int serve_open(struct event_base *loop, uint32_t tracker_id, struct store *store,
+	       serve_hearing_fn on_hearing, void *context, struct serve **ret_serve);
 
 /*
  * Listens on a path, too: there members of `gid` may read, with LISTENER_ANYBODY everybody. From

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The daemon: one tracker for everybody, which outlives it. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dial.h"
 #include "fixture.h"
 #include "groups.h"
 #include "hog.h"
@@ -73,12 +75,12 @@ static void test_a_run_outlives_its_tracker(void **state)
 
 static void test_a_second_daemon_is_refused(void **state)
 {
-	static const char *const lines[] = {"daemon", "daemon --unload"};
+	static const char *const lines[] = {"", "--unload"};
 
 	(void)state;
 	daemon_start();
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-		run(lines[i]);
+		daemon_command(lines[i]);
 		assert_status(1);
 		assert_one_line(outcome.err);
 		assert_non_null(strstr(outcome.err, "a daemon is running"));
@@ -89,7 +91,7 @@ static void test_a_second_daemon_is_refused(void **state)
 	daemon_end(SIGTERM);
 	unload();
 	/* Twice changes nothing. */
-	run("daemon --unload");
+	daemon_command("--unload");
 	assert_status(0);
 }
 
@@ -312,6 +314,103 @@ static void test_pins_that_somebody_has_taken_away(void **state)
 	unload();
 }
 
+/* --- its configuration, its log, its socket ------------------------------------------------ */
+
+static void test_a_wrong_configuration_is_refused(void **state)
+{
+	(void)state;
+	daemon_command("--check");
+	assert_status(0);
+	assert_string_equal(outcome.err, "");
+	configure("proceses: 5\n");
+	daemon_command("--check");
+	assert_status(2);
+	assert_one_line(outcome.err);
+	assert_non_null(strstr(outcome.err, "line 3"));
+	daemon_command("");
+	assert_status(2);
+	assert_one_line(outcome.err);
+	configure("group: nobody-is-called-so\n");
+	daemon_command("");
+	assert_status(1);
+	assert_one_line(outcome.err);
+	unload();
+	run("daemon --config /nonexistent/memtree.conf --check");
+	assert_status(2);
+	assert_one_line(outcome.err);
+}
+
+/* Without a restart; an error keeps what is in force. */
+static void test_a_reload_keeps_the_trees(void **state)
+{
+	struct started job;
+
+	(void)state;
+	configure("trees: 64\n");
+	daemon_start();
+	job = eat("job", "", "anon 8M say ready await $0 exit 3");
+	text_await(job.out, "ready");
+	configure("trees: 128\nmax-kills: 1\n");
+	daemon_signal(SIGHUP);
+	await_daemon_says("trees holds from the next start on");
+	await_daemon_says("the configuration was taken up");
+	/* The second one within a minute. */
+	finish(eat("one", "-l 24M --on-limit kill", "anon 60M await $1"));
+	assert_status(128 + SIGKILL);
+	finish(eat("two", "-l 24M", "anon 40M exit 0"));
+	await_daemon_says("DISARMED");
+	configure("max-kills: many\n");
+	daemon_signal(SIGHUP);
+	await_daemon_says("what was in force stays");
+	assert_true(is_shown("job"));
+	configure("");
+	gate_push(0);
+	finish(job);
+	assert_status(3);
+	daemon_end(SIGTERM);
+	unload();
+}
+
+static void test_verdicts_outlive_the_daemon(void **state)
+{
+	(void)state;
+	daemon_start();
+	finish(eat("hog", "-l 24M --on-limit kill", "anon 60M await $0"));
+	assert_status(128 + SIGKILL);
+	await_daemon_says("hog: ended: 1 processes");
+	daemon_end(SIGKILL);
+	daemon_start();
+	run("why hog");
+	assert_status(0);
+	assert_non_null(strstr(outcome.out, "stopped by the kernel at 2"));
+	assert_non_null(strstr(outcome.out, "ended: 1 processes"));
+	daemon_end(SIGTERM);
+	unload();
+}
+
+/* What its socket answers has tests of its own: here, that it is there, and in whose name. */
+static void test_it_is_asked_at_its_socket(void **state)
+{
+	struct wire_request request = {.op = WIRE_PING};
+	struct refusal why;
+	json_t *answer;
+
+	(void)state;
+	daemon_start();
+	assert_int_equal(dial_request(service_path("memtree.sock"), &request, &answer, &why), 0);
+	assert_true(json_is_true(json_object_get(answer, "ok")));
+	json_decref(answer);
+	daemon_end(SIGKILL);
+	assert_int_equal(dial_request(service_path("memtree.sock"), &request, &answer, &why),
+			 -ECONNREFUSED);
+	daemon_start();
+	assert_int_equal(dial_request(service_path("memtree.sock"), &request, &answer, &why), 0);
+	json_decref(answer);
+	daemon_end(SIGTERM);
+	assert_int_equal(access(service_path("memtree.sock"), F_OK), -1);
+	unload();
+}
+
 int daemon_tests(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +425,10 @@ int daemon_tests(void)
 		daemon_test(test_what_found_no_room_in_the_ring_is_made_good),
 		daemon_test(test_what_was_half_pinned_is_replaced),
 		daemon_test(test_pins_that_somebody_has_taken_away),
+		daemon_test(test_a_wrong_configuration_is_refused),
+		daemon_test(test_a_reload_keeps_the_trees),
+		daemon_test(test_verdicts_outlive_the_daemon),
+		daemon_test(test_it_is_asked_at_its_socket),
 	};
 
 	return cmocka_run_group_tests_name("daemon", tests, daemons_open, daemons_close);

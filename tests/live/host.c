@@ -47,9 +47,9 @@ int host_main(const char *path, const char *gid)
 	if (!err)
 		err = tracker_open(loader_tracker_id(loader), &tracker);
 	if (!err)
-		err = guard_open(loop, tracker, 0, &guard);
+		err = guard_open(loop, tracker, 0, NULL, &guard);
 	if (!err)
-		err = guard_listen(guard, path, (gid_t)strtoul(gid, NULL, 10), &why);
+		err = guard_listen(guard, path, (gid_t)strtoul(gid, NULL, 10), NULL, &why);
 	if (err)
 		talk_error(err, "%s", why.text);
 	else if (puts("ready") < 0 || fflush(stdout) || event_base_dispatch(loop) < 0)

@@ -279,7 +279,7 @@ static void test_a_slow_reader_is_dropped(void **state)
 	int slow, brisk, late;
 
 	(void)state;
-	assert_int_equal(serve_open(loop, id, on_hearing, &heard, &serve), 0);
+	assert_int_equal(serve_open(loop, id, NULL, on_hearing, &heard, &serve), 0);
 	slow = caller_open(id);
 	brisk = caller_open(id);
 	late = caller_open(id);

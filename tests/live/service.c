@@ -3,6 +3,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -11,6 +12,49 @@
 #include "hog.h"
 
 static struct started daemon_of_now;
+static char folder[64];
+
+const char *service_path(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return path;
+}
+
+void configure(const char *lines)
+{
+	FILE *file = fopen(service_path("memtree.conf"), "we");
+
+	assert_non_null(file);
+	fprintf(file, "socket: %s/memtree.sock\n", folder);
+	fprintf(file, "log: %s/verdicts.log\n%s", folder, lines);
+	fclose(file);
+}
+
+static void folder_remove(void)
+{
+	static const char *const names[] = {"memtree.conf", "memtree.sock", "verdicts.log",
+					    "verdicts.log.1"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlink(service_path(names[i]));
+	rmdir(folder);
+}
+
+static const char *command_line(const char *options)
+{
+	static char line[256];
+
+	snprintf(line, sizeof(line), "daemon --config %s %s", service_path("memtree.conf"),
+		 options);
+	return line;
+}
+
+void daemon_command(const char *options)
+{
+	run(command_line(options));
+}
 
 int daemons_open(void **state)
 {
@@ -20,6 +64,11 @@ int daemons_open(void **state)
 	mkdir("/sys/fs/bpf", 0700);
 	if (mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
 		return -1;
+	snprintf(folder, sizeof(folder), "/tmp/memtree-service-%d", (int)getpid());
+	folder_remove();
+	if (mkdir(folder, 0700))
+		return -1;
+	configure("");
 	return hogs_open(state);
 }
 
@@ -27,12 +76,13 @@ int daemons_close(void **state)
 {
 	int err = hogs_close(state);
 
+	folder_remove();
 	return umount2("/sys/fs/bpf", MNT_DETACH) || err;
 }
 
 void daemon_start(void)
 {
-	daemon_of_now = start(NULL, "daemon -v");
+	daemon_of_now = start(NULL, command_line("-v"));
 	text_await(daemon_of_now.err, "daemon: tracker");
 }
 
@@ -65,7 +115,7 @@ void unload(void)
 {
 	struct stat found;
 
-	run("daemon --unload");
+	daemon_command("--unload");
 	assert_status(0);
 	assert_int_equal(stat(PINS, &found), -1);
 	await_trackers(0);
@@ -76,7 +126,8 @@ int daemon_clear(void **state)
 	gates_open(state);
 	if (daemon_of_now.pid)
 		daemon_end(SIGKILL);
-	run("daemon --unload");
+	configure("");
+	daemon_command("--unload");
 	return outcome.status;
 }
 

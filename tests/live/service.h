@@ -18,6 +18,13 @@ int daemons_close(void **state);
 int daemon_clear(void **state);
 #define daemon_test(function) cmocka_unit_test_teardown(function, daemon_clear)
 
+/* A folder of this program's: the socket, the verdicts' log, the configuration. */
+const char *service_path(const char *name);
+/* Beside where these are, more lines of configuration. */
+void configure(const char *lines);
+/* The command, with that configuration: "" serves, "--check", ... */
+void daemon_command(const char *options);
+
 /* One at a time; it serves when this returns. */
 void daemon_start(void);
 const char *daemon_said(void);
