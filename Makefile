@@ -64,7 +64,7 @@ SKELETON := $(OUT)/memtree.skel.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all static run test suite check unit format layers headers manual deploy fuzz-wire fuzz-config \
-	live matrix packages install bench uninstall clean help vmlinux-check
+	live matrix soak packages install bench uninstall clean help vmlinux-check
 all: $(OUT)/memtree
 
 help:
@@ -72,6 +72,7 @@ help:
 	@echo 'make test         unit tests, live tests, and the live tests on four kernels'
 	@echo 'make check        format, layers, headers, manual, installation, unit tests'
 	@echo 'make live         the live tests on this kernel (as root)'
+	@echo 'make soak         the daemon killed a hundred times, a minute of garbage for each parser'
 	@echo 'make matrix       the live tests on 5.10, 6.1, 6.12 and the newest, in QEMU'
 	@echo 'make fuzz-wire    garbage for the socket, for FUZZ_SECONDS (10)'
 	@echo 'make fuzz-config  hostile configurations, for FUZZ_SECONDS (10)'
@@ -246,6 +247,11 @@ $(OUT)/memtree-asan: $(USER_SOURCES:%=$(OUT)/asan/%.o) $(OUT)/asan/main.o
 
 live: $(OUT)/memtree-live $(OUT)/memtree-asan
 	$(Q)MEMTREE=$(OUT)/memtree-asan $(OUT)/memtree-live
+
+# What takes longer than a run of all tests may (as root).
+soak: $(OUT)/memtree-live $(OUT)/memtree-asan
+	$(Q)MEMTREE_KILLS=100 MEMTREE=$(OUT)/memtree-asan $(OUT)/memtree-live daemon_kills
+	$(Q)$(MAKE) --no-print-directory FUZZ_SECONDS=60 fuzz-wire fuzz-config
 
 KERNELS ?= 5.10 6.1 6.12 newest
 matrix: $(KERNELS:%=matrix-%)

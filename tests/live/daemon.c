@@ -114,6 +114,51 @@ static void test_its_limits_are_kept(void **state)
 	unload();
 }
 
+/* Its tree stays where it is: a member of another tracker's tree is no daemon's. */
+static void test_it_starts_beside_a_standalone_run(void **state)
+{
+	struct started alone = eat("alone", "", "anon 8M say ready await $0 exit 3"), job;
+
+	(void)state;
+	text_await(alone.out, "ready");
+	daemon_start();
+	assert_int_equal(trackers_count(true), 2);
+	job = eat("job", "", "anon 16M say ready await $0 exit 4");
+	text_await(job.out, "ready");
+	assert_int_equal(trackers_count(true), 2);
+	assert_true(figure_of("alone", "rss") < 16 << 20);
+	assert_true(figure_of("job", "rss") >= 16 << 20);
+	gate_push(0);
+	finish(alone);
+	assert_status(3);
+	finish(job);
+	assert_status(4);
+	daemon_end(SIGTERM);
+	unload();
+}
+
+/* It mounts one, where everybody expects it, and nowhere else. */
+static void test_without_a_bpf_file_system(void **state)
+{
+	(void)state;
+	assert_int_equal(umount2("/sys/fs/bpf", MNT_DETACH), 0);
+	/* Not what the machine may have mounted below. */
+	assert_int_equal(mount("none", "/sys/fs", "tmpfs", 0, NULL), 0);
+	assert_int_equal(mkdir("/sys/fs/bpf", 0700), 0);
+	daemon_start();
+	finish(eat("job", "", "anon 4M exit 3"));
+	assert_status(3);
+	daemon_end(SIGTERM);
+	unload();
+	configure("pin-folder: /tmp/memtree-pins\n");
+	daemon_command("");
+	assert_status(1);
+	assert_one_line(outcome.err);
+	assert_non_null(strstr(outcome.err, "is not in a BPF file system"));
+	assert_int_equal(umount2("/sys/fs", MNT_DETACH), 0);
+	assert_int_equal(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+}
+
 /* --- its death ----------------------------------------------------------------------------- */
 
 static void test_what_grows_without_it_is_counted(void **state)
@@ -382,7 +427,7 @@ static void test_verdicts_outlive_the_daemon(void **state)
 	daemon_start();
 	run("why hog");
 	assert_status(0);
-	assert_non_null(strstr(outcome.out, "stopped by the kernel at 2"));
+	assert_non_null(strstr(outcome.out, "over its limit"));
 	assert_non_null(strstr(outcome.out, "ended: 1 processes"));
 	daemon_end(SIGTERM);
 	unload();
@@ -418,6 +463,8 @@ int daemon_tests(void)
 		daemon_test(test_a_second_daemon_is_refused),
 		daemon_test(test_its_limits_are_kept),
 		daemon_test(test_a_run_outlives_its_tracker),
+		daemon_test(test_it_starts_beside_a_standalone_run),
+		daemon_test(test_without_a_bpf_file_system),
 		daemon_test(test_what_grows_without_it_is_counted),
 		daemon_test(test_the_kernel_stops_without_it),
 		daemon_test(test_a_limit_crossed_without_it_is_kept_later),
