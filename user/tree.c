@@ -207,15 +207,12 @@ static int all_show(const struct node *node, bool as_json)
 	return as_json ? json_print(trees, trackers) : status;
 }
 
-static int one_show(const struct node *node, const char *name, bool as_json)
+static int one_show(const struct node_tracker *entry, const struct tree *tree, bool as_json)
 {
-	const struct node_tracker *entry;
-	const struct tree *tree;
 	json_t *trees, *trackers;
-	int status = node_find_tree(node, name, &entry, &tree);
 
-	if (status || !as_json)
-		return status ? status : tree_draw(entry, tree);
+	if (!as_json)
+		return tree_draw(entry, tree);
 	trees = json_array();
 	trackers = json_array();
 	json_array_append_new(trackers, json_tracker(entry));
@@ -234,15 +231,16 @@ int command_tree(int argc, char **argv)
 		.children = children,
 	};
 	struct options options = {};
+	const struct tree *tree = NULL;
 	struct node node;
 	int status;
 
 	options_parse(&argp, "tree", argc, argv, &options);
-	status = node_read(&node);
+	status = options.name ? node_read_tree(options.name, &node, &tree) : node_read(&node);
 	if (status)
 		return status;
-	status = options.name ? one_show(&node, options.name, options.common.json)
-			      : all_show(&node, options.common.json);
+	status = tree ? one_show(&node.trackers[0], tree, options.common.json)
+		      : all_show(&node, options.common.json);
 	node_free(&node);
 	return status;
 }

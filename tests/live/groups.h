@@ -30,5 +30,6 @@ int events_tests(void);
 int confirm_tests(void);
 int hooks_tests(void);
 int readers_tests(void);
+int one_tests(void);
 
 #endif /* MEMTREE_TEST_GROUPS_H */
