@@ -46,12 +46,12 @@ STATIC_LDLIBS = -static $(shell $(PKG_CONFIG) --static --libs $(LIBRARIES)) -lm
 BPF_CFLAGS := -g -O2 -target bpf -mcpu=v2 -D__TARGET_ARCH_$(ARCH) -I. -Iinclude \
 	-I/usr/include/$(MULTIARCH) $(WARNINGS) $(WERROR)
 
-BPF_SOURCES := maps counters calibration threads trees stories spaces memory census \
+BPF_SOURCES := maps counters calibration places threads trees stories spaces memory census \
 	lifecycle snapshot
 # What the unit tests link: pure rooms (no kernel, no clock), and those that read files and whose
 # folders are parameters.
 PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family reason comparison pass kernel \
-	features health cgroupfs row quoted runtimes verdict journal wire refusal choice limit shape config store notify
+	features health cgroupfs scope row quoted runtimes verdict journal wire refusal choice limit shape config store notify
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
 	launch request adoption follow summary forget killing record client listener serve report errand \
 	hook pss ward jobs control guard pins daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
@@ -161,12 +161,12 @@ uninstall:
 UNIT_TESTS := units escape charge policy policy_confirm policy_clock policy_walk blast cgroup model model_memory \
 	model_figures family kernel \
 	features health procfs procfs_text yarn yarn_decision pass comparison comparison_missed \
-	comparison_random cgroupfs quoted journal wire choice limit config store notify
+	comparison_random cgroupfs scope quoted journal wire choice limit config store notify
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
 	escapes box table explain boxed eater hog limits limits_spikes limits_alone killing monitor \
-	events readers host protocol protocol_clients confirm hooks service daemon daemon_kills doctor
+	events readers host protocol protocol_clients confirm hooks service daemon daemon_kills doctor one
 
 # Everything, counted: ends with "N passed, N failed, N skipped".
 test: packages

@@ -138,6 +138,7 @@ struct bpf_iter_meta {
 
 struct bpf_iter__bpf_map_elem {
 	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
 	void *key;
 	void *value;
 };
@@ -149,6 +150,17 @@ struct bpf_iter__task {
 
 struct bpf_array {
 	void *pptrs[0];
+};
+
+struct bpf_map;
+
+struct bpf_htab {
+	void *elems;
+	u32 elem_size;
+};
+
+struct htab_elem {
+	char key[0];
 };
 
 #pragma clang attribute pop

@@ -88,13 +88,17 @@ __weak int process_charge(u64 address)
 	struct task_struct *task = (void *)address;
 	struct mt_process *process = process_of(task);
 	u64 mm = (u64)BPF_CORE_READ(task, mm), now;
+	struct mt_space *space;
 
 	if (process)
 		process->leader = (u64)BPF_CORE_READ(task, group_leader);
 	for (int i = 0; i < 3 && process && mm && !is_borrowed(task, mm); i++) {
 		if (process->mm != mm)
 			process_renew(process, mm);
-		if (!bpf_map_lookup_elem(&mt_spaces, &mm)) {
+		space = bpf_map_lookup_elem(&mt_spaces, &mm);
+		if (space) {
+			tree_mix(space->tree, process->tree);
+		} else {
 			space_add(mm, 0, BPF_CORE_READ(task, tgid), process->start_boot_ns,
 				  process->tree);
 			if (bpf_map_lookup_elem(&mt_spaces, &mm))
@@ -427,7 +431,9 @@ int member_forget(struct bpf_raw_tracepoint_args *ctx)
 		process_drop(tgid, tree, 0, 0);
 	if (space && space->tree == tree)
 		space_end(mm);
-	if (zombie && zombie->tree == tree)
+	if (zombie && zombie->tree == tree) {
+		place_zombie(dead, tree, 0);
 		map_delete(&mt_zombies, &dead);
+	}
 	return 0;
 }

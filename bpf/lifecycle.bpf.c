@@ -197,10 +197,12 @@ static __always_inline bool zombie_add(__u32 tgid, const struct mt_zombie *fresh
 	if (stale && stale->start_boot_ns != fresh->start_boot_ns)
 		zombie_forget(tgid, stale);
 	err = map_insert(&mt_zombies, &tgid, fresh, BPF_NOEXIST);
-	if (!err)
+	if (!err) {
+		place_zombie(tgid, fresh->tree, 1);
 		tree_bury(fresh->tree, 1, 0);
-	else if (err != -EEXIST)
+	} else if (err != -EEXIST) {
 		loss_count(MT_LOSS_ZOMBIES_FULL);
+	}
 	return !err || err == -EEXIST;
 }
 
@@ -310,6 +312,7 @@ static __always_inline struct mt_process *process_join(__u32 tree)
 	if (process) {
 		__u32 before = process->tree;
 
+		place_process(tgid, before, 0);
 		if (!map_delete(&mt_processes, &tgid))
 			tree_hold(before, -1, -1);
 	}
@@ -322,6 +325,7 @@ static __always_inline struct mt_process *process_join(__u32 tree)
 	}
 	process->leader = (u64)leader;
 	process->tree = tree;
+	place_process(tgid, tree, 1);
 	process->born_ppid = BPF_CORE_READ(leader, real_parent, tgid);
 	/* Last: only now do the handlers know it. */
 	process->start_boot_ns = BPF_CORE_READ(leader, start_boottime);

@@ -34,9 +34,11 @@ struct registry_map {
 	__type(value, struct mt_registration);
 };
 
-/* Arrays, because their lookup is compiled inline: both are read on the fault path. */
+/* Arrays, because their lookup is compiled inline: both are read on the fault path. Mapped by
+ * readers, for whom each look through the kernel would be a microsecond. */
 struct settings_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct mt_settings);
@@ -44,6 +46,7 @@ struct settings_map {
 
 struct totals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct mt_totals);
@@ -74,7 +77,7 @@ struct spaces_map {
  * more where programs can be preempted. */
 struct endings_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 512);
+	__uint(max_entries, 1);
 	__type(key, __u64);
 	__type(value, __u64); /* since when, CLOCK_MONOTONIC */
 };
@@ -126,6 +129,7 @@ struct guides_map {
 /* No program reads it. */
 struct policies_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct mt_policy);
@@ -136,6 +140,14 @@ struct claims_map {
 	__uint(max_entries, 1);
 	__type(key, struct mt_claim);
 	__type(value, __u32);
+};
+
+struct places_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct mt_places);
 };
 
 struct events_map {
@@ -178,6 +190,7 @@ extern struct losses_map mt_losses SEC(".maps");
 extern struct guides_map mt_guides SEC(".maps");
 extern struct policies_map mt_policies SEC(".maps");
 extern struct claims_map mt_claims SEC(".maps");
+extern struct places_map mt_places SEC(".maps");
 extern struct events_map mt_events SEC(".maps");
 extern struct scratch_map mt_scratch SEC(".maps");
 extern struct censuses_map mt_censuses SEC(".maps");

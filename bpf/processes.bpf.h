@@ -25,6 +25,7 @@ static __always_inline struct mt_process *process_of(struct task_struct *task)
 /* With the cpu time that no zombie keeps of it; `task` 0: not to be read any more. */
 static __always_inline void process_drop(__u32 tgid, __u32 tree, u64 cpu_ns, u64 task)
 {
+	place_process(tgid, tree, 0);
 	if (map_delete(&mt_processes, &tgid))
 		return;
 	if (cpu_ns)
@@ -43,6 +44,7 @@ static __always_inline struct mt_process *process_add(__u32 tgid, struct mt_proc
 		process_drop(tgid, process->tree, 0, 0);
 	}
 	if (!map_insert(&mt_processes, &tgid, fresh, BPF_NOEXIST)) {
+		place_process(tgid, fresh->tree, 1);
 		tree_hold(fresh->tree, 1, 1);
 		story_tell(MT_EVENT_FORK, fresh->tree, tgid, fresh->born_ppid, fresh->leader);
 	}

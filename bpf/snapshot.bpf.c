@@ -40,6 +40,26 @@ static __always_inline void space_write(struct seq_file *seq, u64 mm, const stru
 		bpf_seq_write(seq, &record, sizeof(record));
 }
 
+/* The number at which a reader's own map of places points this time. */
+static __always_inline __u32 place_wanted(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u32 *place = ctx->value;
+
+	return place ? *place : ~0U;
+}
+
+SEC("iter/bpf_map_elem")
+int snapshot_placed_spaces(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u32 place = place_wanted(ctx);
+	u64 mm = placed_key(MT_PLACED_SPACES, place, sizeof(mm));
+	struct mt_space *space = bpf_map_lookup_elem(&mt_spaces, &mm);
+
+	if (space && is_placed(MT_PLACED_SPACES, place, space))
+		space_write(ctx->meta->seq, mm, space, false);
+	return 0;
+}
+
 SEC("iter/bpf_map_elem")
 int snapshot_spaces(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -88,24 +108,34 @@ static __always_inline void process_write(struct seq_file *seq, __u32 tgid, u64 
 		record.pid = pid_here(leader);
 		record.ppid = BPF_CORE_READ(leader, real_parent, tgid);
 		record.task_state = task_state_bits(leader);
-		BPF_CORE_READ_STR_INTO(&record.comm, leader, comm);
+		BPF_CORE_READ_INTO(&record.comm, leader, comm);
 		threads_record(leader, &record);
 	}
 	bpf_seq_write(seq, &record, sizeof(record));
 }
 
+/*
+ * Of the hash itself each element, or of a reader's own map of places the one that lies there.
+ * One program for both, as to verify it is what a load takes its time for; it may touch no more
+ * of an element than the smaller of both maps has.
+ */
 SEC("iter/bpf_map_elem")
 int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct mt_process *process = ctx->value;
-	__u32 *key = ctx->key;
+	bool walks = (void *)ctx->map == (void *)&mt_processes;
+	__u32 place = place_wanted(ctx), *key = ctx->key, tgid;
+	struct mt_process *process;
 	u64 mm;
 
-	if (!key || !process)
+	if (!key)
+		return 0;
+	tgid = walks ? *key : placed_key(MT_PLACED_PROCESSES, place, sizeof(tgid));
+	process = bpf_map_lookup_elem(&mt_processes, &tgid);
+	if (!process || (!walks && !is_placed(MT_PLACED_PROCESSES, place, process)))
 		return 0;
 	mm = process->mm;
 	/* One struct mt_member_record, in two pieces for the sake of the stack. */
-	process_write(ctx->meta->seq, *key, mm, process);
+	process_write(ctx->meta->seq, tgid, mm, process);
 	space_write(ctx->meta->seq, mm, bpf_map_lookup_elem(&mt_spaces, &mm), true);
 	return 0;
 }
@@ -113,13 +143,17 @@ int snapshot_processes(struct bpf_iter__bpf_map_elem *ctx)
 SEC("iter/bpf_map_elem")
 int snapshot_zombies(struct bpf_iter__bpf_map_elem *ctx)
 {
+	bool walks = (void *)ctx->map == (void *)&mt_zombies;
+	__u32 place = place_wanted(ctx), *key = ctx->key, tgid;
 	struct mt_zombie_record record = {};
-	struct mt_zombie *zombie = ctx->value;
-	__u32 *key = ctx->key, tgid;
+	struct mt_zombie *zombie;
 
-	if (!key || !zombie)
+	if (!key)
 		return 0;
-	tgid = *key;
+	tgid = walks ? *key : placed_key(MT_PLACED_ZOMBIES, place, sizeof(tgid));
+	zombie = bpf_map_lookup_elem(&mt_zombies, &tgid);
+	if (!zombie || (!walks && !is_placed(MT_PLACED_ZOMBIES, place, zombie)))
+		return 0;
 	record.tgid = tgid;
 	__builtin_memcpy(&record.zombie, zombie, sizeof(record.zombie));
 	record.reaped = zombie_is_reaped((void *)record.zombie.leader);

@@ -97,6 +97,7 @@ __weak int space_end(u64 mm)
 	if (space) {
 		tree = space->tree;
 		space_uncharge(space);
+		place_space(mm, tree, 0);
 	}
 	if (space && !map_delete(&mt_spaces, &mm))
 		tree_hold(tree, -1, 0);
@@ -177,6 +178,7 @@ __weak int space_open(u64 mm, u64 parent_mm, __u32 tgid, u64 start_boot_ns, __u3
 	if (map_insert(&mt_spaces, &mm, &fresh, BPF_NOEXIST))
 		return 0;
 	__sync_fetch_and_add(&spaces_generation, 1);
+	place_space(mm, tree, 1);
 	tree_hold(tree, 1, 0);
 	for (__u32 kind = 0; kind < MT_KINDS; kind++)
 		if (fresh.inherited[kind])

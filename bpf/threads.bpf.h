@@ -51,11 +51,45 @@ static __always_inline void threads_kept(u64 signal, s64 ret_bytes[MT_KINDS])
 	ret_bytes[MT_SHMEM] = threads_listed_kept(signal, MT_SHMEM);
 }
 
+/* What one thread keeps back of all kinds. */
+static __always_inline void thread_kept_all(struct task_struct *task, s64 ret_bytes[MT_KINDS])
+{
+	struct task_struct___pre62 *old = (void *)task;
+	int pages[MT_KINDS] = {};
+
+	bpf_probe_read_kernel(pages, sizeof(pages),
+			      __builtin_preserve_access_index(&old->rss_stat.count[0]));
+	ret_bytes[MT_FILE] = (s64)pages[MT_FILE] << page_shift;
+	ret_bytes[MT_ANON] = (s64)pages[MT_ANON] << page_shift;
+	ret_bytes[MT_SWAP] = (s64)pages[MT_SWAP] << page_shift;
+	ret_bytes[MT_SHMEM] = (s64)pages[MT_SHMEM] << page_shift;
+}
+
+/*
+ * Most processes have one thread, and a read of kernel memory is what a reading takes its time for.
+ * The count was read before the time of those that are gone, so that has all that left before; one
+ * that was made since is not there yet.
+ */
+static __always_inline void threads_read_only(struct task_struct *leader,
+					      struct signal_struct *signal, struct threads *threads)
+{
+	threads->ended_cpu_ns = BPF_CORE_READ(signal, sum_sched_runtime);
+	threads->cpu_ns = BPF_CORE_READ(leader, se.sum_exec_runtime);
+	if (threads_keep_remainders())
+		thread_kept_all(leader, threads->kept_back);
+	threads->read = 1;
+}
+
 static __always_inline void threads_read(struct task_struct *leader, struct threads *threads)
 {
 	struct signal_struct *signal = BPF_CORE_READ(leader, signal);
 
 	__builtin_memset(threads, 0, sizeof(*threads));
+	threads->count = BPF_CORE_READ(signal, nr_threads);
+	if (threads->count == 1) {
+		threads_read_only(leader, signal, threads);
+		return;
+	}
 	for (int i = 0; i < THREADS_TRIES; i++) {
 		threads->ended_cpu_ns = BPF_CORE_READ(signal, sum_sched_runtime);
 		threads->count = BPF_CORE_READ(signal, nr_threads);
@@ -76,11 +110,15 @@ static __always_inline void threads_read(struct task_struct *leader, struct thre
 static __always_inline __u32 pid_here(struct task_struct *task)
 {
 	struct task_struct *runner = (void *)bpf_get_current_task();
-	struct pid *own = BPF_CORE_READ(runner, thread_pid), *pid = BPF_CORE_READ(task, thread_pid);
+	struct pid *own = BPF_CORE_READ(runner, thread_pid), *pid;
 	__u32 level = BPF_CORE_READ(own, level);
 	u64 at = (u64)level * bpf_core_type_size(struct upid);
 	struct upid *here, *there;
 
+	if (!level)
+		return BPF_CORE_READ(task, pid);
+
+	pid = BPF_CORE_READ(task, thread_pid);
 	here = (void *)((u64)__builtin_preserve_access_index(&own->numbers[0]) + at);
 	there = (void *)((u64)__builtin_preserve_access_index(&pid->numbers[0]) + at);
 	if (!pid || BPF_CORE_READ(pid, level) < level ||

@@ -453,6 +453,19 @@ __weak int tree_owner(__u32 id, __u32 tgid)
 	return 0;
 }
 
+__weak int tree_mix(__u32 id, __u32 other)
+{
+	struct mt_totals *totals;
+
+	if (id == other)
+		return 0;
+	if (tree_look(id, &totals))
+		totals->mixed = 1;
+	if (tree_look(other, &totals))
+		totals->mixed = 1;
+	return 0;
+}
+
 __weak int tree_is_owned_by(__u32 id, __u32 tgid)
 {
 	struct mt_totals *totals;

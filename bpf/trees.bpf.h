@@ -7,7 +7,7 @@
 #ifndef MEMTREE_TREES_BPF_H
 #define MEMTREE_TREES_BPF_H
 
-#include "maps.bpf.h"
+#include "places.bpf.h"
 
 /* What tree_add() found on its way. */
 enum tree_found {
@@ -62,6 +62,9 @@ int tree_root(__u32 id, __u32 tgid);
 /* Notes the memtree that adopts the tree, which never becomes a member itself. */
 int tree_owner(__u32 id, __u32 tgid);
 int tree_is_owned_by(__u32 id, __u32 tgid);
+
+/* Notes that an address space is used beyond its tree, by a member of the other. */
+int tree_mix(__u32 id, __u32 other);
 
 /* The window of inherited memory, ns; 0 when the tree is gone. */
 u64 tree_window_ns(__u32 id);

@@ -56,6 +56,7 @@ static __always_inline void zombie_forget(__u32 tgid, const struct mt_zombie *zo
 	u64 cpu_ns = zombie_cpu(zombie, tgid);
 	__u32 tree = zombie->tree;
 
+	place_zombie(tgid, tree, 0);
 	if (!map_delete(&mt_zombies, &tgid))
 		tree_bury(tree, -1, cpu_ns);
 }

@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 #define MT_MAGIC 0x6565727474656d6dULL /* "mmettree" in memory on little endian */
-#define MT_LAYOUT 13
+#define MT_LAYOUT 14
 
 /* The kernel's own order of mm counters (MM_FILEPAGES ... MM_SHMEMPAGES, since 4.5). */
 enum mt_kind {
@@ -55,6 +55,7 @@ enum mt_map {
 	MT_MAP_GUIDES,
 	MT_MAP_POLICIES,
 	MT_MAP_CLAIMS,
+	MT_MAP_PLACES,
 	MT_MAP_EVENTS,
 	MT_MAPS,
 };
@@ -74,6 +75,7 @@ enum mt_prog {
 	MT_PROG_ARGS_STORE,
 	MT_PROG_MEMBER_FORGET,
 	MT_PROG_SNAPSHOT_SPACES,
+	MT_PROG_SNAPSHOT_PLACED_SPACES,
 	MT_PROG_SNAPSHOT_PROCESSES,
 	MT_PROG_SNAPSHOT_ZOMBIES,
 	MT_PROG_SNAPSHOT_THREADS,
@@ -82,6 +84,14 @@ enum mt_prog {
 };
 
 #define MT_LINKS_MAX 31 /* odd, for the padding */
+
+/* Hashes whose elements have places; see below. */
+enum mt_placed {
+	MT_PLACED_PROCESSES,
+	MT_PLACED_ZOMBIES,
+	MT_PLACED_SPACES,
+	MT_PLACED,
+};
 
 /*
  * Written once by the loader after everything is attached: `magic` last, so a reader
@@ -98,10 +108,11 @@ struct mt_tracker {
 	__u32 process_capacity;
 	__u32 thread_remainders; /* 1: threads keep remainders (before 6.2), 0: CPUs do */
 	__u32 error_bound_bytes; /* per kind, thread or CPU: what may be kept back */
+	__u32 places[MT_PLACED]; /* how many each hash has; 0: this kernel does not tell */
 	__u32 pinned;		 /* 1: it outlives its loader, and serves the whole node */
-	__u32 pad;
 };
-_Static_assert(sizeof(struct mt_tracker) == 16 + 4 * (MT_MAPS + MT_PROGS + MT_LINKS_MAX) + 24,
+_Static_assert(sizeof(struct mt_tracker) ==
+		       16 + 4 * (MT_MAPS + MT_PROGS + MT_LINKS_MAX + MT_PLACED) + 20,
 	       "mt_tracker has no hidden padding");
 
 /*
@@ -160,14 +171,16 @@ struct mt_totals {
 	__u32 doomed;	     /* 1: every member dies at its next fork, exec or memory event */
 	__u32 alarmed_round; /* of the last event that was sent */
 	__u64 peak_mono_ns;
-	__s64 zombies;		 /* its entries in that map: dead members not yet freed */
-	__u64 ended_cpu_ns;	 /* cpu time of members that are gone: dead and freed */
-	__u64 last_epoch;	 /* the latest deadline in epochs[] */
-	__u32 root_tgid;	 /* the first member, 0 until it registered */
-	__u32 owner_tgid;	 /* the memtree that adopted it: never a member of it */
+	__s64 zombies;	    /* its entries in that map: dead members not yet freed */
+	__u64 ended_cpu_ns; /* cpu time of members that are gone: dead and freed */
+	__u64 last_epoch;   /* the latest deadline in epochs[] */
+	__u32 root_tgid;    /* the first member, 0 until it registered */
+	__u32 owner_tgid;   /* the memtree that adopted it: never a member of it */
+	__u32 mixed; /* 1: its members share, or shared, an address space with another tree's */
+	__u32 pad;
 	__u64 epochs[MT_EPOCHS]; /* ring by epoch: which window slots exist */
 };
-_Static_assert(sizeof(struct mt_totals) == 104 + 8 * MT_EPOCHS, "mt_totals has no padding");
+_Static_assert(sizeof(struct mt_totals) == 112 + 8 * MT_EPOCHS, "mt_totals has no padding");
 
 /* Processes: tgid -> a live thread group. Inserted at fork or registration, deleted at
  * the exit of the last thread; the delete that succeeds uncharges. */
@@ -224,6 +237,18 @@ struct mt_window_key {
 };
 struct mt_window {
 	__s64 bytes[MT_KINDS];
+};
+
+/*
+ * Places: whose tree an element of one of the large hashes is of, so that who reads one tree need
+ * not walk what others have. A place is an element's number in the memory that the kernel made for
+ * the hash beforehand; those of MT_PLACED_PROCESSES come first, and so on. Readers map it, the
+ * kernel side writes it: after an insert, and (0) before a delete. It is a hint: a reader holds
+ * what it found against `holds` and walks the hashes when something is missing.
+ */
+#define MT_PLACES_BLOCK 16 /* an element of an array has 8 bytes at least */
+struct mt_places {
+	__u32 trees[MT_PLACES_BLOCK];
 };
 
 /* Guides: slot -> tgid of the member whose cgroup stands for the tree, 0: none. Written by

@@ -211,7 +211,7 @@ static void cgroup_read(struct explain *explain)
 static int after_read(struct explain *explain)
 {
 	const struct tracker *tracker = explain->entry->tracker;
-	int err = look_take_cgroups(tracker, &explain->after);
+	int err = look_take_shown(tracker, explain->tree->id, &explain->after);
 
 	if (err)
 		return talk_error(err, "the maps of tracker %u cannot be read: %s", tracker->id,
@@ -409,13 +409,12 @@ int command_explain(int argc, char **argv)
 	if (!options.tree)
 		options_refuse("explain", "which tree?");
 	begun_ns = clock_ns(CLOCK_MONOTONIC);
-	status = node_read(&node);
+	status = node_read_tree(options.tree, &node, &explain.tree);
 	if (status)
 		return status;
 	explain.cost.maps_ns = clock_ns(CLOCK_MONOTONIC) - begun_ns;
-	status = node_find_tree(&node, options.tree, &explain.entry, &explain.tree);
-	if (!status)
-		status = explain_tree(&explain);
+	explain.entry = &node.trackers[0];
+	status = explain_tree(&explain);
 	explain_free(&explain);
 	node_free(&node);
 	return status;

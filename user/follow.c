@@ -50,7 +50,7 @@ static void members_watch(struct follow *follow)
 	struct look look;
 	bool watchable;
 
-	if (look_take(follow->tracker, &look))
+	if (look_take_tree(follow->tracker, follow->tree, &look))
 		return;
 	follow->members = 0;
 	/* Pids in the maps are those of the initial namespace; in another they mean others. */

@@ -23,7 +23,7 @@ static void forget(const struct tracker *tracker, uint32_t tree, uint32_t tgid, 
 static int members_forget(const struct tracker *tracker, uint32_t tree)
 {
 	struct snapshot snapshot;
-	int found = 0, err = snapshot_read(tracker, &snapshot);
+	int found = 0, err = snapshot_read_tree(tracker, tree, &snapshot);
 
 	if (err)
 		return err;

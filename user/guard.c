@@ -101,7 +101,7 @@ static void guard_oom(struct guard *guard, const struct mt_event *event)
 	};
 	struct look look = {};
 
-	if (!look_take(guard->warden.tracker, &look)) {
+	if (!look_take_tree(guard->warden.tracker, event->tree, &look)) {
 		subject.look = &look;
 		subject.tree = model_find(&look.model, event->tree);
 	}

@@ -58,6 +58,8 @@ static json_t *json_parent(const struct model *model, const struct tree *tree)
 {
 	const struct tree *parent = tree->parent ? model_find(model, tree->parent) : NULL;
 
+	if (tree->parent && tree->parent == model->around)
+		return json_string(model->around_name);
 	return parent ? json_string(parent->name) : json_null();
 }
 

@@ -104,11 +104,11 @@ int command_kill(int argc, char **argv)
 	options_parse(&argp, "kill", argc, argv, &options);
 	if (!options.name)
 		options_refuse("kill", "which tree?");
-	status = node_read(&node);
+	status = node_read_tree(options.name, &node, &tree);
 	if (status)
 		return status;
-	status = node_find_tree(&node, options.name, &entry, &tree);
-	if (!status && is_member_self(entry, tree)) {
+	entry = &node.trackers[0];
+	if (is_member_self(entry, tree)) {
 		talk_error(0, "this memtree runs inside %s: kill it from outside", tree->name);
 		status = EXIT_FAILED;
 	}

@@ -55,7 +55,7 @@ int killing_round(const struct tracker *tracker, uint32_t tree, int signal,
 {
 	const struct tree *found;
 	struct look look;
-	int err = look_take(tracker, &look);
+	int err = look_take_tree(tracker, tree, &look);
 
 	if (err)
 		return err;

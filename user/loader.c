@@ -21,6 +21,8 @@
 
 #define DEFAULT_PROCESSES 8192
 #define DEFAULT_TREES 64
+#define ENDINGS_PER_CPU 8
+#define ENDINGS_MIN 64
 #define RING_SIZE 131072 /* more than a thousand edges; a multiple of any page size */
 
 struct loader {
@@ -28,6 +30,7 @@ struct loader {
 	struct kernel_features features;
 	uint32_t process_capacity;
 	uint32_t tree_capacity;
+	bool places_known;
 	const struct loader_options *options; /* while it starts */
 	uint32_t tracker_id;
 };
@@ -88,6 +91,7 @@ static void progs_on_demand(const struct memtree_bpf *skel, struct bpf_program *
 		[MT_PROG_ARGS_STORE] = skel->progs.args_store,
 		[MT_PROG_MEMBER_FORGET] = skel->progs.member_forget,
 		[MT_PROG_SNAPSHOT_SPACES] = skel->progs.snapshot_spaces,
+		[MT_PROG_SNAPSHOT_PLACED_SPACES] = skel->progs.snapshot_placed_spaces,
 		[MT_PROG_SNAPSHOT_PROCESSES] = skel->progs.snapshot_processes,
 		[MT_PROG_SNAPSHOT_ZOMBIES] = skel->progs.snapshot_zombies,
 		[MT_PROG_SNAPSHOT_THREADS] = skel->progs.snapshot_threads,
@@ -152,6 +156,7 @@ static void programs_choose(struct loader *loader, bool fexit)
 	bpf_program__set_autoload(skel->progs.oom_killed, features->oom_tracepoint);
 	bpf_program__set_autoload(skel->progs.cpu_offset_learn, features->percpu_counters);
 	bpf_program__set_autoattach(skel->progs.cpu_offset_learn, false);
+	bpf_program__set_autoattach(skel->progs.places_learn, false);
 	progs_on_demand(skel, on_demand);
 	for (int i = 0; i < MT_PROGS; i++)
 		bpf_program__set_autoattach(on_demand[i], false);
@@ -164,7 +169,36 @@ static void programs_choose(struct loader *loader, bool fexit)
 	skel->rodata->teardown_is_seen = features->exit_mmap_tracepoint || fexit;
 }
 
-/* A process that execs holds two address spaces for a moment, hence the half more. */
+/* A hash has an element more for each CPU than it has entries (prealloc_init()). */
+static void places_size(struct memtree_bpf *skel)
+{
+	const struct bpf_map *hashes[MT_PLACED] = {
+		[MT_PLACED_PROCESSES] = skel->maps.mt_processes,
+		[MT_PLACED_ZOMBIES] = skel->maps.mt_zombies,
+		[MT_PLACED_SPACES] = skel->maps.mt_spaces,
+	};
+	uint32_t places = 0;
+
+	for (int i = 0; i < MT_PLACED; i++) {
+		skel->rodata->places_first[i] = places;
+		skel->rodata->places_count[i] = bpf_map__max_entries(hashes[i]) +
+						(uint32_t)libbpf_num_possible_cpus();
+		places += skel->rodata->places_count[i];
+	}
+	bpf_map__set_max_entries(skel->maps.mt_places,
+				 (places + MT_PLACES_BLOCK - 1) / MT_PLACES_BLOCK);
+}
+
+/* Claims of a moment: one each CPU, more where programs can be preempted. */
+static uint32_t endings_max(void)
+{
+	uint32_t most = ENDINGS_PER_CPU * (uint32_t)libbpf_num_possible_cpus();
+
+	return most > ENDINGS_MIN ? most : ENDINGS_MIN;
+}
+
+/* A process that execs holds two address spaces for a moment, and one that ended is in its
+ * teardown: hence three eighths more. */
 static void maps_size(struct loader *loader)
 {
 	struct memtree_bpf *skel = loader->skel;
@@ -180,7 +214,9 @@ static void maps_size(struct loader *loader)
 	bpf_map__set_max_entries(skel->maps.mt_windows, loader->tree_capacity * MT_EPOCHS);
 	bpf_map__set_max_entries(skel->maps.mt_processes, processes);
 	bpf_map__set_max_entries(skel->maps.mt_zombies, processes);
-	bpf_map__set_max_entries(skel->maps.mt_spaces, processes + processes / 2);
+	bpf_map__set_max_entries(skel->maps.mt_spaces, processes + (3 * processes + 7) / 8);
+	bpf_map__set_max_entries(skel->maps.mt_endings, endings_max());
+	places_size(skel);
 }
 
 static int skeleton_load(struct loader *loader, bool fexit)
@@ -248,6 +284,17 @@ static int cpu_offsets_learn(struct loader *loader)
 	return 0;
 }
 
+/* Where places are not known, readers walk. */
+static void places_learn(struct loader *loader)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, options);
+
+	loader->places_known =
+		!bpf_prog_test_run_opts(bpf_program__fd(loader->skel->progs.places_learn),
+					&options) &&
+		options.retval;
+}
+
 /* These need a mounted tracefs. Without it they are missed, and nothing else. */
 static int programs_attach(struct loader *loader)
 {
@@ -299,6 +346,7 @@ static void maps_enter(const struct memtree_bpf *skel, uint32_t *ret_ids)
 		[MT_MAP_GUIDES] = skel->maps.mt_guides,
 		[MT_MAP_POLICIES] = skel->maps.mt_policies,
 		[MT_MAP_CLAIMS] = skel->maps.mt_claims,
+		[MT_MAP_PLACES] = skel->maps.mt_places,
 		[MT_MAP_EVENTS] = skel->maps.mt_events,
 	};
 
@@ -359,6 +407,8 @@ static int tracker_announce(struct loader *loader)
 	maps_enter(skel, header.map_ids);
 	progs_enter(skel, header.prog_ids);
 	links_enter(loader, header.link_ids);
+	for (int i = 0; i < MT_PLACED && loader->places_known; i++)
+		header.places[i] = skel->rodata->places_count[i];
 	if (bpf_map_update_elem(bpf_map__fd(skel->maps.mt_tracker), &zero, &header, BPF_ANY))
 		return talk_error(-errno, "the tracker's header cannot be written: %s",
 				  strerror(errno));
@@ -380,6 +430,7 @@ static int loader_prepare(struct loader *loader)
 	err = cpu_offsets_learn(loader);
 	if (err)
 		return err;
+	places_learn(loader);
 	err = programs_attach(loader);
 	if (err)
 		return err;

@@ -12,11 +12,14 @@ struct look {
 	struct model model;
 };
 
-/* Negative errno; the caller frees with look_free. Without its cgroups. */
+/* Negative errno; the caller frees with look_free. Without what only commands show. */
 int look_take(const struct tracker *tracker, struct look *ret_look);
 
-/* Likewise, with the cgroups of its trees. */
-int look_take_cgroups(const struct tracker *tracker, struct look *ret_look);
+/* Of one tree, with those inside it; see snapshot_read_tree(). */
+int look_take_tree(const struct tracker *tracker, uint32_t tree, struct look *ret_look);
+
+/* Likewise, with the cgroups of its trees and with what was lost; `tree` 0: of all. */
+int look_take_shown(const struct tracker *tracker, uint32_t tree, struct look *ret_look);
 
 /* One that is all zero is allowed. */
 void look_free(struct look *look);

@@ -83,7 +83,9 @@ const struct tree *model_find(const struct model *model, uint32_t id)
 
 uint32_t model_parent(const struct model *model, const struct tree *tree)
 {
-	return tree->parent && model_find(model, tree->parent) ? tree->parent : 0;
+	if (!tree->parent)
+		return 0;
+	return tree->parent == model->around || model_find(model, tree->parent) ? tree->parent : 0;
 }
 
 bool model_is_inside(const struct model *model, uint32_t id, uint32_t ancestor)
@@ -178,6 +180,9 @@ static int trees_fill(struct builder *builder)
 	model->trees = calloc(snapshot->tree_count + 1, sizeof(*model->trees));
 	if (!model->trees)
 		return -ENOMEM;
+	model->around = snapshot->around.id;
+	memcpy(model->around_name, snapshot->around.name, sizeof(model->around_name));
+	model->around_name[MT_NAME_SIZE - 1] = '\0';
 	for (size_t i = 0; i < snapshot->tree_count; i++)
 		builder->hidden |= is_hidden(&snapshot->trees[i]);
 	for (size_t i = 0; i < snapshot->tree_count; i++) {
@@ -187,7 +192,8 @@ static int trees_fill(struct builder *builder)
 		    tree_row(model, snapshot->trees[i].settings.id))
 			continue;
 		tree_fill(snapshot, &snapshot->trees[i], tree);
-		tree->parent = tree_shown(builder, tree->parent);
+		tree->parent = tree->id == snapshot->wanted ? snapshot->around.id
+							    : tree_shown(builder, tree->parent);
 		model->tree_count++;
 	}
 	qsort(model->trees, model->tree_count, sizeof(*model->trees), by_id);

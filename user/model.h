@@ -74,6 +74,9 @@ struct model {
 	struct process *processes; /* by tree, then start */
 	size_t process_count;
 	uint64_t losses[MT_LOSSES];
+	uint32_t
+		around; /* of a reading of one tree: what it lies in, and is not read; 0: nothing */
+	char around_name[MT_NAME_SIZE];
 };
 
 /* Negative errno on failure; the caller frees with model_free. */

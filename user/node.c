@@ -31,7 +31,7 @@ void node_peaks_keep(const struct tracker *tracker, const struct model *model)
 }
 
 /* Healed first, so that what is shown is whole. */
-int node_tracker_read(struct tracker *tracker, struct node_tracker *ret_entry)
+static int tracker_read(struct tracker *tracker, uint32_t tree, struct node_tracker *ret_entry)
 {
 	struct node_tracker entry = {.tracker = tracker};
 	struct look look;
@@ -40,7 +40,7 @@ int node_tracker_read(struct tracker *tracker, struct node_tracker *ret_entry)
 	if (!err)
 		err = census_losses(tracker, entry.lost);
 	if (!err)
-		err = look_take_cgroups(tracker, &look);
+		err = look_take_shown(tracker, tree, &look);
 	if (err)
 		return err;
 	entry.snapshot = look.snapshot;
@@ -50,10 +50,30 @@ int node_tracker_read(struct tracker *tracker, struct node_tracker *ret_entry)
 	return 0;
 }
 
+int node_tracker_read(struct tracker *tracker, struct node_tracker *ret_entry)
+{
+	return tracker_read(tracker, 0, ret_entry);
+}
+
 void node_tracker_free(struct node_tracker *entry)
 {
 	model_free(&entry->model);
 	snapshot_free(&entry->snapshot);
+}
+
+/* Takes the tracker when it could be read: it, with this tree (0: all), is one of the node's. */
+static int entry_add(struct node *node, struct tracker **tracker, uint32_t tree)
+{
+	struct node_tracker *entry = &node->trackers[node->count];
+	int err = tracker_read(*tracker, tree, entry);
+
+	if (err)
+		return talk_error(err, "the maps of tracker %u cannot be read: %s", (*tracker)->id,
+				  strerror(-err));
+	*tracker = NULL;
+	node->count++;
+	node_warn(entry);
+	return 0;
 }
 
 /* One tracker that cannot be read does not hide the others. */
@@ -65,17 +85,10 @@ static int trackers_read(struct node *node, struct tracker **trackers, int count
 	if (!node->trackers)
 		return -ENOMEM;
 	for (int i = 0; i < count; i++) {
-		struct node_tracker *entry = &node->trackers[node->count];
-		int failed = node_tracker_read(trackers[i], entry);
+		int failed = entry_add(node, &trackers[i], 0);
 
-		if (failed) {
-			err = talk_error(failed, "the maps of tracker %u cannot be read: %s",
-					 trackers[i]->id, strerror(-failed));
-			continue;
-		}
-		trackers[i] = NULL;
-		node->count++;
-		node_warn(entry);
+		if (failed)
+			err = failed;
 	}
 	return node->count ? 0 : err;
 }
@@ -161,6 +174,21 @@ const struct tree *node_model_find(const struct model *model, const char *name,
 	return NULL;
 }
 
+static int two_tell(const char *name, const struct tree *one, const struct tree *other)
+{
+	char first[NODE_ID_TEXT], second[NODE_ID_TEXT];
+
+	talk_error(0, "two trees are named %s: say '#%s' or '#%s'", name, node_tree_id(one, first),
+		   node_tree_id(other, second));
+	return EXIT_USAGE;
+}
+
+static int none_tell(const char *name)
+{
+	talk_error(0, "there is no tree named %.70s: memtree ps lists them", name);
+	return EXIT_NO_TREE;
+}
+
 int node_find_tree(const struct node *node, const char *name,
 		   const struct node_tracker **ret_tracker, const struct tree **ret_tree)
 {
@@ -172,24 +200,94 @@ int node_find_tree(const struct node *node, const char *name,
 
 		for (size_t j = 0; j < entry->model.tree_count; j++) {
 			const struct tree *tree = &entry->model.trees[j];
-			char one[NODE_ID_TEXT], other[NODE_ID_TEXT];
 
 			if (!node_is_named(tree, name))
 				continue;
-			if (found) {
-				talk_error(0, "two trees are named %s: say '#%s' or '#%s'", name,
-					   node_tree_id(found, one), node_tree_id(tree, other));
-				return EXIT_USAGE;
-			}
+			if (found)
+				return two_tell(name, found, tree);
 			found_in = entry;
 			found = tree;
 		}
 	}
-	if (!found) {
-		talk_error(0, "there is no tree named %.70s: memtree ps lists them", name);
-		return EXIT_NO_TREE;
-	}
+	if (!found)
+		return none_tell(name);
 	*ret_tracker = found_in;
 	*ret_tree = found;
+	return 0;
+}
+
+/* What a name needs of a tree. False when the slot is free, or its tree has no name any more. */
+static bool tree_name(const struct tracker *tracker, uint32_t slot, struct tree *ret_tree)
+{
+	const struct mt_settings *settings = tracker_slot(tracker, MT_MAP_SETTINGS, slot);
+	struct mt_registration registration;
+
+	if (!settings->id || tracker_lookup(tracker, MT_MAP_REGISTRY, &slot, &registration) ||
+	    registration.id != settings->id || !registration.name[0])
+		return false;
+	*ret_tree = (struct tree){.tracker_id = tracker->id, .id = registration.id};
+	memcpy(ret_tree->name, registration.name, sizeof(ret_tree->name));
+	ret_tree->name[MT_NAME_SIZE - 1] = '\0';
+	return true;
+}
+
+/* As node_find_tree(), of trackers that are not read. */
+static int named_find(struct tracker *const *trackers, int count, const char *name,
+		      int *ret_tracker, uint32_t *ret_tree)
+{
+	struct tree found = {}, tree;
+
+	for (int i = 0; i < count; i++)
+		for (uint32_t slot = 0; slot < trackers[i]->header.tree_capacity; slot++) {
+			if (!tree_name(trackers[i], slot, &tree) || !node_is_named(&tree, name))
+				continue;
+			if (found.id)
+				return two_tell(name, &found, &tree);
+			found = tree;
+			*ret_tracker = i;
+		}
+	if (!found.id)
+		return none_tell(name);
+	*ret_tree = found.id;
+	return 0;
+}
+
+bool node_has_named(struct tracker *const *trackers, int count, const char *name)
+{
+	struct tree tree;
+
+	for (int i = 0; i < count; i++)
+		for (uint32_t slot = 0; slot < trackers[i]->header.tree_capacity; slot++)
+			if (tree_name(trackers[i], slot, &tree) && node_is_named(&tree, name))
+				return true;
+	return false;
+}
+
+int node_read_tree(const char *name, struct node *ret_node, const struct tree **ret_tree)
+{
+	struct node node = {.trackers = calloc(1, sizeof(*node.trackers))};
+	struct tracker **trackers;
+	uint32_t id = 0;
+	int count, which = 0, err, status;
+
+	if (!node.trackers)
+		return talk_status(talk_error(-ENOMEM, "out of memory"), EXIT_FAILED);
+	status = node_find(&trackers, &count);
+	if (!status) {
+		status = named_find(trackers, count, name, &which, &id);
+		err = status ? 0 : entry_add(&node, &trackers[which], id);
+		if (err)
+			status = talk_status(err, EXIT_FAILED);
+		trackers_close(trackers, count);
+	}
+	*ret_tree = status ? NULL : model_find(&node.trackers[0].model, id);
+	/* It may have ended meanwhile. */
+	if (!status && !*ret_tree)
+		status = none_tell(name);
+	if (status) {
+		node_free(&node);
+		return status;
+	}
+	*ret_node = node;
 	return 0;
 }

@@ -36,6 +36,15 @@ int node_find(struct tracker ***ret_trackers, int *ret_count);
  * frees with node_free.
  */
 int node_read(struct node *ret_node);
+
+/*
+ * Likewise one tree, by name or "#ID", with those inside it: nothing else is read. It is of
+ * trackers[0]. Also 2 when two trackers use the name, 3 when there is none.
+ */
+int node_read_tree(const char *name, struct node *ret_node, const struct tree **ret_tree);
+
+/* Whether one of these trackers has a tree of that name, or "#ID". */
+bool node_has_named(struct tracker *const *trackers, int count, const char *name);
 void node_free(struct node *node);
 
 /*

@@ -54,17 +54,14 @@ int command_rm(int argc, char **argv)
 		options_refuse("rm", "which tree?");
 	if (options.common.json)
 		options_refuse("rm", "--json is for the reading commands");
-	status = node_read(&node);
+	status = node_read_tree(options.name, &node, &tree);
 	if (status)
 		return status;
-	status = node_find_tree(&node, options.name, &entry, &tree);
-	if (!status) {
-		err = forget_remove(entry->tracker, &entry->model, tree);
-		if (err) {
-			talk_error(err, "tree %s cannot be removed: %s", tree->name,
-				   strerror(-err));
-			status = talk_status(err, EXIT_FAILED);
-		}
+	entry = &node.trackers[0];
+	err = forget_remove(entry->tracker, &entry->model, tree);
+	if (err) {
+		talk_error(err, "tree %s cannot be removed: %s", tree->name, strerror(-err));
+		status = talk_status(err, EXIT_FAILED);
 	}
 	node_free(&node);
 	return status;

@@ -54,7 +54,6 @@ int command_set(int argc, char **argv)
 		.doc = "Changes a live tree.",
 		.children = children,
 	};
-	const struct node_tracker *entry;
 	struct options options = {};
 	const struct tree *tree;
 	struct node node;
@@ -67,12 +66,10 @@ int command_set(int argc, char **argv)
 		options_refuse("set", "what is to change? -n, -w, -l, ...");
 	if (options.common.json)
 		options_refuse("set", "--json is for the reading commands");
-	status = node_read(&node);
+	status = node_read_tree(options.tree, &node, &tree);
 	if (status)
 		return status;
-	status = node_find_tree(&node, options.tree, &entry, &tree);
-	if (!status)
-		status = tree_change(entry->tracker, tree, &options);
+	status = tree_change(node.trackers[0].tracker, tree, &options);
 	node_free(&node);
 	return status;
 }

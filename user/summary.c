@@ -31,7 +31,7 @@ void summary_tell(const struct tracker *tracker, uint32_t tree, uint64_t begun_m
 	const struct tree *row;
 	struct look look;
 
-	if (talk_level < TALK_VERBOSE || look_take(tracker, &look))
+	if (talk_level < TALK_VERBOSE || look_take_tree(tracker, tree, &look))
 		return;
 	row = model_find(&look.model, tree);
 	if (row)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -13,9 +14,30 @@
 #include "cleanup.h"
 
 #define HEADER_MAP_NAME "mt_tracker"
+#define POINTERS_MIN 64
 #define TREES_MAX 65536 /* slots of any tracker that is believed */
 
-static uint64_t calls;
+static uint64_t calls, records_seen;
+
+/* A map of this reader's own, of places that an iterator is to visit, and the link that binds
+ * the program to it. Kept from reading to reading, as to make them takes longer than the rest. */
+struct pointers {
+	int map;
+	int link;
+	uint64_t *elements;
+	size_t room;
+};
+
+static void pointers_close(struct pointers *pointers)
+{
+	if (!pointers->room)
+		return;
+	munmap(pointers->elements, pointers->room * sizeof(*pointers->elements));
+	close(pointers->map);
+	if (pointers->link >= 0)
+		close(pointers->link);
+	pointers->room = 0;
+}
 
 static void fds_clear(int *fds, int count)
 {
@@ -38,6 +60,12 @@ void tracker_close(struct tracker *tracker)
 	fds_close(tracker->maps, MT_MAPS);
 	fds_close(tracker->progs, MT_PROGS);
 	fds_close(tracker->links, MT_LINKS_MAX);
+	for (int i = 0; i < MT_MAPS; i++)
+		if (tracker->mapped[i])
+			munmap((void *)tracker->mapped[i], tracker->mapped_bytes[i]);
+	for (int i = 0; i < MT_PLACED && tracker->pointers; i++)
+		pointers_close(&tracker->pointers[i]);
+	free(tracker->pointers);
 	free(tracker);
 }
 
@@ -88,6 +116,7 @@ static const struct {
 	[MT_MAP_GUIDES] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(uint32_t), true},
 	[MT_MAP_POLICIES] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct mt_policy), true},
 	[MT_MAP_CLAIMS] = {BPF_MAP_TYPE_LRU_HASH, sizeof(struct mt_claim), 4, false},
+	[MT_MAP_PLACES] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct mt_places), false},
 	[MT_MAP_EVENTS] = {BPF_MAP_TYPE_RINGBUF, 0, 0, false},
 };
 
@@ -127,6 +156,45 @@ static int prog_open(const struct tracker *tracker, int which, int *ret_fd)
 	return 0;
 }
 
+/* Not for children: what is mapped counts as memory of theirs. */
+static int map_map(struct tracker *tracker, int which)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+	size_t bytes;
+	void *mapped;
+
+	if (bpf_obj_get_info_by_fd(tracker->maps[which], &info, &size))
+		return -errno;
+	bytes = (size_t)info.max_entries * info.value_size;
+	mapped = mmap(NULL, bytes, PROT_READ, MAP_SHARED, tracker->maps[which], 0);
+	if (mapped == MAP_FAILED)
+		return -errno;
+	tracker->mapped[which] = mapped;
+	tracker->mapped_bytes[which] = bytes;
+	madvise(mapped, bytes, MADV_DONTFORK);
+	return 0;
+}
+
+static int maps_map(struct tracker *tracker)
+{
+	uint64_t places = 0;
+	int err = map_map(tracker, MT_MAP_SETTINGS);
+
+	if (!err)
+		err = map_map(tracker, MT_MAP_TOTALS);
+	if (!err)
+		err = map_map(tracker, MT_MAP_POLICIES);
+	if (!err)
+		err = map_map(tracker, MT_MAP_PLACES);
+	for (int i = 0; i < MT_PLACED; i++)
+		places += tracker->header.places[i];
+	if (!err && places * sizeof(__u32) > tracker->mapped_bytes[MT_MAP_PLACES])
+		err = -ENOENT;
+	tracker->pointers = calloc(MT_PLACED, sizeof(*tracker->pointers));
+	return err ? err : tracker->pointers ? 0 : -ENOMEM;
+}
+
 int tracker_open(uint32_t id, struct tracker **ret_tracker)
 {
 	struct tracker *tracker;
@@ -146,6 +214,8 @@ int tracker_open(uint32_t id, struct tracker **ret_tracker)
 		err = map_open(tracker, i, &tracker->maps[i]);
 	for (int i = 0; i < MT_PROGS && !err; i++)
 		err = prog_open(tracker, i, &tracker->progs[i]);
+	if (!err)
+		err = maps_map(tracker);
 	if (err) {
 		tracker_close(tracker);
 		return err;
@@ -261,9 +331,22 @@ int tracker_lookup(const struct tracker *tracker, enum mt_map map, const void *k
 	return bpf_map_lookup_elem(tracker->maps[map], key, ret_value) ? -errno : 0;
 }
 
+const void *tracker_slot(const struct tracker *tracker, enum mt_map map, uint32_t slot)
+{
+	const char *values = tracker->mapped[map];
+
+	slot &= tracker->header.tree_capacity - 1;
+	return values + (size_t)slot * map_shapes[map].value_size;
+}
+
 uint64_t tracker_calls(void)
 {
 	return calls;
+}
+
+uint64_t tracker_records(void)
+{
+	return records_seen;
 }
 
 /* Everything an iterator writes, as one block of records. */
@@ -293,28 +376,114 @@ static int records_read(int iterator, size_t record_size, void **ret_records, si
 		return -EPROTO;
 	*ret_records = take_pointer(records);
 	*ret_count = used / record_size;
+	records_seen += *ret_count;
 	return 0;
+}
+
+/* Binds a program to a map, or (with -1) to all tasks. An fd, or a negative errno. */
+static int iterator_link(const struct tracker *tracker, enum mt_prog prog, int map)
+{
+	bool tasks = map < 0;
+	union bpf_iter_link_info target = {.map = {.map_fd = tasks ? 0 : (__u32)map}};
+	LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = tasks ? NULL : &target,
+		    .iter_info_len = tasks ? 0 : sizeof(target));
+	int link = bpf_link_create(tracker->progs[prog], 0, BPF_TRACE_ITER, &options);
+
+	calls += 2; /* to make and to close it */
+	return link < 0 ? -errno : link;
+}
+
+static int link_read(int link, size_t record_size, void **ret_records, size_t *ret_count)
+{
+	_cleanup_close_ int iterator = bpf_iter_create(link);
+
+	calls += 2;
+	if (iterator < 0)
+		return -errno;
+	return records_read(iterator, record_size, ret_records, ret_count);
 }
 
 int tracker_iterate(const struct tracker *tracker, enum mt_prog prog, enum mt_map map,
 		    size_t record_size, void **ret_records, size_t *ret_count)
 {
-	bool tasks = map == MT_MAPS;
-	union bpf_iter_link_info target = {
-		.map = {.map_fd = tasks ? 0 : (__u32)tracker->maps[map]}};
-	LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = tasks ? NULL : &target,
-		    .iter_info_len = tasks ? 0 : sizeof(target));
-	_cleanup_close_ int link = bpf_link_create(tracker->progs[prog], 0, BPF_TRACE_ITER,
-						   &options);
-	_cleanup_close_ int iterator = -1;
+	_cleanup_close_ int link = iterator_link(tracker, prog,
+						 map == MT_MAPS ? -1 : tracker->maps[map]);
 
-	calls += 4; /* to make and to close both */
-	if (link < 0)
+	return link < 0 ? link : link_read(link, record_size, ret_records, ret_count);
+}
+
+const uint32_t *tracker_places(const struct tracker *tracker, enum mt_placed which)
+{
+	const struct mt_places *blocks = tracker->mapped[MT_MAP_PLACES];
+	const uint32_t *places = blocks->trees;
+
+	if (!tracker->header.places[which])
+		return NULL;
+	for (int i = 0; i < (int)which; i++)
+		places += tracker->header.places[i];
+	return places;
+}
+
+/* Elements of an array have 8 bytes at least. */
+static int pointers_open(struct pointers *pointers, size_t count)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	size_t room = POINTERS_MIN;
+	_cleanup_close_ int map = -1;
+	void *elements;
+
+	while (room < count)
+		room *= 2;
+	map = bpf_map_create(BPF_MAP_TYPE_ARRAY, NULL, sizeof(__u32), sizeof(__u32), (__u32)room,
+			     &options);
+	calls += 3;
+	if (map < 0)
 		return -errno;
-	iterator = bpf_iter_create(link);
-	if (iterator < 0)
+	elements = mmap(NULL, room * sizeof(*pointers->elements), PROT_READ | PROT_WRITE,
+			MAP_SHARED, map, 0);
+	if (elements == MAP_FAILED)
 		return -errno;
-	return records_read(iterator, record_size, ret_records, ret_count);
+	madvise(elements, room * sizeof(*pointers->elements), MADV_DONTFORK);
+	*pointers = (struct pointers){
+		.map = take_fd(map), .link = -1, .elements = elements, .room = room};
+	return 0;
+}
+
+/* Too large a map would be walked in vain each time. */
+static int pointers_set(struct pointers *pointers, const uint32_t *places, size_t count)
+{
+	int err;
+
+	if (count > pointers->room ||
+	    (pointers->room > POINTERS_MIN && count < pointers->room / 4)) {
+		pointers_close(pointers);
+		err = pointers_open(pointers, count);
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < pointers->room; i++)
+		pointers->elements[i] = i < count ? places[i] : UINT32_MAX;
+	return 0;
+}
+
+int tracker_iterate_places(const struct tracker *tracker, enum mt_placed which, enum mt_prog prog,
+			   const uint32_t *places, size_t count, size_t record_size,
+			   void **ret_records, size_t *ret_count)
+{
+	struct pointers *pointers = &tracker->pointers[which];
+	int err;
+
+	*ret_records = NULL;
+	*ret_count = 0;
+	if (!count)
+		return 0;
+	err = pointers_set(pointers, places, count);
+	if (err)
+		return err;
+	if (pointers->link < 0)
+		pointers->link = iterator_link(tracker, prog, pointers->map);
+	return pointers->link < 0 ? pointers->link
+				  : link_read(pointers->link, record_size, ret_records, ret_count);
 }
 
 int tracker_register_self(const struct tracker *tracker, uint32_t tree)

@@ -19,7 +19,10 @@ struct tracker {
 	int header_map; /* held, so that a kept tracker can be found */
 	int maps[MT_MAPS];
 	int progs[MT_PROGS];
-	int links[MT_LINKS_MAX]; /* held only after tracker_keep */
+	int links[MT_LINKS_MAX];     /* held only after tracker_keep */
+	const void *mapped[MT_MAPS]; /* maps that are read as memory; NULL: the others */
+	size_t mapped_bytes[MT_MAPS];
+	struct pointers *pointers; /* kept for tracker_iterate_places, by hash */
 };
 
 /*
@@ -65,13 +68,30 @@ int tracker_call(const struct tracker *tracker, enum mt_prog prog, const uint64_
 int tracker_iterate(const struct tracker *tracker, enum mt_prog prog, enum mt_map map,
 		    size_t record_size, void **ret_records, size_t *ret_count);
 
+/* Whose tree each place of a hash is of, header.places[which] of them; NULL when not known. They
+ * change meanwhile. */
+const uint32_t *tracker_places(const struct tracker *tracker, enum mt_placed which);
+
+/* Likewise over what lies at these places of its hash by now, with the program of that hash that
+ * knows places. */
+int tracker_iterate_places(const struct tracker *tracker, enum mt_placed which, enum mt_prog prog,
+			   const uint32_t *places, size_t count, size_t record_size,
+			   void **ret_records, size_t *ret_count);
+
 /* One element of one of its maps. Negative errno. */
 int tracker_lookup(const struct tracker *tracker, enum mt_map map, const void *key,
 		   void *ret_value);
 
+/* What one of the maps that are arrays by slot (settings, totals, policies) has of a slot, or of the
+ * tree whose slot it is: the very memory, which changes meanwhile. */
+const void *tracker_slot(const struct tracker *tracker, enum mt_map map, uint32_t slot);
+
 /* System calls that this process made on trackers it had opened, for those who ask what a
  * reading costs. */
 uint64_t tracker_calls(void);
+
+/* Likewise the records that its iterators wrote for it. */
+uint64_t tracker_records(void);
 
 /* Makes the calling process, about to exec, the first member. */
 int tracker_register_self(const struct tracker *tracker, uint32_t tree);

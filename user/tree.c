@@ -180,14 +180,8 @@ static int all_show(const struct node *node, bool as_json)
 	return status;
 }
 
-static int one_show(const struct node *node, const char *name, bool as_json)
+static int one_show(const struct node_tracker *entry, const struct tree *tree, bool as_json)
 {
-	const struct node_tracker *entry;
-	const struct tree *tree;
-	int status = node_find_tree(node, name, &entry, &tree);
-
-	if (status)
-		return status;
 	return as_json ? json_document_print(json_trees(entry, 1, tree->id))
 		       : tree_draw(entry, tree);
 }
@@ -203,15 +197,16 @@ int command_tree(int argc, char **argv)
 		.children = children,
 	};
 	struct options options = {};
+	const struct tree *tree = NULL;
 	struct node node;
 	int status;
 
 	options_parse(&argp, "tree", argc, argv, &options);
-	status = node_read(&node);
+	status = options.name ? node_read_tree(options.name, &node, &tree) : node_read(&node);
 	if (status)
 		return status;
-	status = options.name ? one_show(&node, options.name, options.common.json)
-			      : all_show(&node, options.common.json);
+	status = tree ? one_show(&node.trackers[0], tree, options.common.json)
+		      : all_show(&node, options.common.json);
 	node_free(&node);
 	return status;
 }

@@ -491,7 +491,7 @@ static bool look_once(struct ward *ward)
 	const struct tree *tree;
 	struct look look;
 	bool again = false;
-	int err = look_take(ward->warden->tracker, &look);
+	int err = look_take_tree(ward->warden->tracker, ward->tree, &look);
 
 	if (err) {
 		talk_error(err, "the maps cannot be read, limits wait: %s", strerror(-err));
@@ -577,7 +577,7 @@ void ward_stop(struct ward *ward, const struct mt_event *event)
 		policy_stopped(&ward->state);
 		errands_end(ward, true, true);
 	}
-	if (!told && !look_take(ward->warden->tracker, &look)) {
+	if (!told && !look_take_tree(ward->warden->tracker, ward->tree, &look)) {
 		subject = subject_of(ward, &ward->policy, &look,
 				     model_find(&look.model, ward->tree));
 		report_stop(ward->warden->serve, &subject, &ward->report, event);

@@ -37,28 +37,19 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-/* Of the trees that live now. */
-static bool is_known(const struct node *node, const char *name)
-{
-	for (int i = 0; i < node->count; i++)
-		for (size_t j = 0; j < node->trackers[i].model.tree_count; j++)
-			if (node_is_named(&node->trackers[i].model.trees[j], name))
-				return true;
-	return false;
-}
-
 /* Exit status: one that does not answer does not hide the others. */
-static int verdicts_ask(const struct node *node, const char *name, json_t **ret_verdicts)
+static int verdicts_ask(struct tracker *const *trackers, int count, const char *name,
+			json_t **ret_verdicts)
 {
 	struct wire_request request = {.op = WIRE_WHY};
 	json_t *verdicts = json_array();
 	int status = EXIT_OK;
 
 	snprintf(request.tree, sizeof(request.tree), "%s", name);
-	for (int i = 0; verdicts && i < node->count; i++) {
+	for (int i = 0; verdicts && i < count; i++) {
 		struct dial dial;
 
-		if (dial_ask(node->trackers[i].tracker, &request, &dial, verdicts))
+		if (dial_ask(trackers[i], &request, &dial, verdicts))
 			status = EXIT_FAILED;
 		dial_close(&dial);
 	}
@@ -78,14 +69,15 @@ static int verdicts_print(const struct options *options, json_t *verdicts)
 	return EXIT_OK;
 }
 
-static int why(const struct node *node, const struct options *options)
+static int why(struct tracker *const *trackers, int count, const struct options *options)
 {
 	json_t *verdicts;
-	int status = verdicts_ask(node, options->name, &verdicts), printed;
+	int status = verdicts_ask(trackers, count, options->name, &verdicts), printed;
 
 	if (!verdicts)
 		return talk_status(talk_error(-ENOMEM, "out of memory"), EXIT_FAILED);
-	if (!json_array_size(verdicts) && (status || !is_known(node, options->name))) {
+	if (!json_array_size(verdicts) &&
+	    (status || !node_has_named(trackers, count, options->name))) {
 		if (!status) {
 			talk_error(0,
 				   "there is no tree named %.70s, and nothing is kept of one: "
@@ -113,18 +105,18 @@ int command_why(int argc, char **argv)
 		.children = children,
 	};
 	struct options options = {};
-	struct node node;
-	int status;
+	struct tracker **trackers;
+	int count, status;
 
 	options_parse(&argp, "why", argc, argv, &options);
 	if (!options.name)
 		options_refuse("why", "which tree?");
 	if (!units_is_name(options.name + (options.name[0] == '#')))
 		options_refuse("why", "'%.80s' is no tree's name", options.name);
-	status = node_read(&node);
+	status = node_find(&trackers, &count);
 	if (status)
 		return status;
-	status = why(&node, &options);
-	node_free(&node);
+	status = why(trackers, count, &options);
+	trackers_close(trackers, count);
 	return status;
 }

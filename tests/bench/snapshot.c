@@ -75,7 +75,7 @@ static double all_read(const struct herd *herd)
 	return seen == herd->processes ? (double)(figures_now_ns() - start_ns) / 1000 : -ENODATA;
 }
 
-/* As commands read one tree today: everything, and then they look for it. */
+/* As the looks of limits and the commands that name a tree read it. */
 static double one_read(const struct herd *herd)
 {
 	const struct herd_tree *wanted = &herd->trees[0];
@@ -84,7 +84,7 @@ static double one_read(const struct herd *herd)
 	struct snapshot snapshot;
 	struct model model;
 	bool whole;
-	int err = snapshot_read(herd->tracker, &snapshot);
+	int err = snapshot_read_tree(herd->tracker, wanted->root.tree, &snapshot);
 
 	if (err)
 		return err;

@@ -331,7 +331,7 @@ static void test_the_fill_is_counted(void **state)
 	assert_int_equal(integer(json_object_get(maps, "processes"), "used"), 11);
 	assert_int_equal(integer(json_object_get(maps, "processes"), "capacity"), 64);
 	assert_int_equal(integer(json_object_get(maps, "spaces"), "used"), 11);
-	assert_int_equal(integer(json_object_get(maps, "spaces"), "capacity"), 96);
+	assert_int_equal(integer(json_object_get(maps, "spaces"), "capacity"), 88);
 	json_decref(root);
 	await_trackers(0);
 }

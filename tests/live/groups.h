@@ -34,5 +34,6 @@ int hooks_tests(void);
 int readers_tests(void);
 int protocol_tests(void);
 int protocol_client_tests(void);
+int one_tests(void);
 
 #endif /* MEMTREE_TEST_GROUPS_H */

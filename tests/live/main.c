@@ -31,6 +31,7 @@ static const struct {
 	{"escapes", escape_tests, true},
 	{"explain", explain_tests, true},
 	{"killing", killing_tests, true},
+	{"one", one_tests, true},
 	{"losses", losses_tests, false},
 	{"races", race_tests, false},
 	{"manage", manage_tests, false},

@@ -21,6 +21,13 @@ static void misses_heal(struct fixture *fixture)
 	fixture->misses = misses;
 }
 
+static void reading_take_one(const struct fixture *fixture, uint32_t tree,
+			     struct reading *ret_reading)
+{
+	assert_int_equal(snapshot_read_tree(fixture->tracker, tree, &ret_reading->snapshot), 0);
+	assert_int_equal(model_build(&ret_reading->snapshot, &ret_reading->model), 0);
+}
+
 static void reading_take_unhealed(struct fixture *fixture, struct reading *ret_reading)
 {
 	assert_int_equal(snapshot_read(fixture->tracker, &ret_reading->snapshot), 0);
@@ -158,6 +165,85 @@ static bool is_first_sharer(const struct model *model, const struct process *pro
 	return true;
 }
 
+/* Without what is of the moment: clocks, cpu time, and what only commands read. */
+static struct tree tree_at_rest(const struct model *model, uint32_t id)
+{
+	const struct tree *found = model_find(model, id);
+	struct tree tree = found ? *found : (struct tree){};
+
+	tree.cgroup = NULL;
+	tree.started_real_ns = tree.peak_real_ns = 0;
+	tree.cpu_ns = 0;
+	tree.peak = 0;
+	tree.peak_is_news = false;
+	tree.parent = found ? model_parent(model, found) : 0;
+	return tree;
+}
+
+/* The next process inside a tree, likewise; all zero at the end. */
+static struct process process_at_rest(const struct model *model, uint32_t tree, size_t *at)
+{
+	while (*at < model->process_count) {
+		struct process process = model->processes[(*at)++];
+
+		process.cpu_ns = 0;
+		if (model_is_inside(model, process.tree, tree))
+			return process;
+	}
+	return (struct process){};
+}
+
+static bool trees_are_same(const struct model *one, const struct model *all, uint32_t tree)
+{
+	for (size_t i = 0; i < all->tree_count; i++) {
+		struct tree left = tree_at_rest(one, all->trees[i].id);
+		struct tree right = tree_at_rest(all, all->trees[i].id);
+
+		if (model_is_inside(all, right.id, tree) ? memcmp(&left, &right, sizeof(left)) != 0
+							 : one->around && left.id)
+			return false;
+	}
+	return true;
+}
+
+/* What a reading shows of one tree; each field was copied into zeroed memory. */
+static bool is_same(const struct model *one, const struct model *all, uint32_t tree)
+{
+	struct process left, right;
+	size_t at = 0, with = 0;
+
+	if (!trees_are_same(one, all, tree))
+		return false;
+	do {
+		left = process_at_rest(one, tree, &at);
+		right = process_at_rest(all, tree, &with);
+		if (memcmp(&left, &right, sizeof(left)) != 0)
+			return false;
+	} while (left.tgid);
+	return true;
+}
+
+/* A window that closed, or somebody who woke, between two readings makes no error. */
+void assert_one_as_all(struct fixture *fixture, uint32_t tree)
+{
+	bool rested = false, same = false;
+
+	for (time_t end = 0; !rested && poll_on(&end);) {
+		struct reading before, one, after;
+
+		reading_take(fixture, &before);
+		reading_take_one(fixture, tree, &one);
+		reading_take(fixture, &after);
+		rested = is_same(&before.model, &after.model, tree);
+		same = is_same(&one.model, &after.model, tree);
+		reading_free(&before);
+		reading_free(&one);
+		reading_free(&after);
+	}
+	assert_true(rested);
+	assert_true(same);
+}
+
 unsigned int assert_exact(struct fixture *fixture)
 {
 	struct reading reading;
@@ -180,6 +266,7 @@ unsigned int assert_exact(struct fixture *fixture)
 	assert_true(compared > 0);
 	assert_memory_equal(sum, reading_tree(&reading, fixture->tree)->bytes, sizeof(sum));
 	reading_free(&reading);
+	assert_one_as_all(fixture, fixture->tree);
 	return compared;
 }
 

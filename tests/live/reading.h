@@ -27,8 +27,11 @@ const struct process *reading_process(const struct reading *reading, pid_t pid);
 /* The raw record of the address space that `pid` uses. */
 const struct mt_space *reading_space(const struct reading *reading, pid_t pid);
 
+/* A reading of one tree alone shows of it, and of those inside it, what one of all shows. */
+void assert_one_as_all(struct fixture *fixture, uint32_t tree);
+
 /* Every live member equals its page tables, kind by kind, and the tree is their sum with
- * each address space once. Returns how many were compared; never 0. */
+ * each address space once; a reading of it alone shows the same. Returns how many were compared; never 0. */
 unsigned int assert_exact(struct fixture *fixture);
 
 /* One process, by value. */

@@ -13,7 +13,8 @@
 static const struct scene *const all_scenes[] = {memory_scenes, fork_scenes,	lifecycle_scenes,
 						 figure_scenes, cgroup_scenes,	adopt_scenes,
 						 losses_scenes, race_scenes,	compare_scenes,
-						 escape_scenes, explain_scenes, boxed_scenes};
+						 escape_scenes, explain_scenes, boxed_scenes,
+						 one_scenes};
 
 void require(int ok, const char *what)
 {

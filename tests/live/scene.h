@@ -32,7 +32,7 @@ struct scene {
 /* Each file of tests exports its scenes, ended by an empty one. */
 extern const struct scene memory_scenes[], fork_scenes[], lifecycle_scenes[], figure_scenes[],
 	cgroup_scenes[], adopt_scenes[], losses_scenes[], race_scenes[], compare_scenes[],
-	escape_scenes[], explain_scenes[], boxed_scenes[];
+	escape_scenes[], explain_scenes[], boxed_scenes[], one_scenes[];
 
 /* The scene's side: finds the board, warms up, plays. Returns an exit status. */
 int scene_main(const char *name);

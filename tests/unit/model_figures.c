@@ -144,6 +144,33 @@ static void test_a_cgroup_is_its_guides(void **state)
 	end(&story);
 }
 
+/* Of a reading of one tree: what it lies in is known by name, and is not there. */
+static void test_one_tree_knows_what_it_lies_in(void **state)
+{
+	struct story story;
+
+	(void)state;
+	begin(&story);
+	tree_opens(&story, 2, 1);
+	tree_opens(&story, 3, 2);
+	process_with(&story, 300, 1, 3, MB);
+	story.snapshot.wanted = 2;
+	story.snapshot.around.id = 1;
+	snprintf(story.snapshot.around.name, sizeof(story.snapshot.around.name), "around");
+	read_out(&story);
+	assert_int_equal(story.model.tree_count, 2);
+	assert_int_equal(model_parent(&story.model, tree_of(&story, 2)), 1);
+	assert_int_equal(model_parent(&story.model, tree_of(&story, 3)), 2);
+	assert_string_equal(story.model.around_name, "around");
+	assert_int_equal(tree_of(&story, 2)->processes, 1);
+	end(&story);
+	/* Around it nothing shows: a hidden tree, or none. */
+	story.snapshot.around.id = 0;
+	read_out(&story);
+	assert_int_equal(model_parent(&story.model, tree_of(&story, 2)), 0);
+	end(&story);
+}
+
 int main(void)
 {
 	const struct CMUnitTest figures[] = {
@@ -154,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_a_reaped_zombie_is_not_shown),
 		cmocka_unit_test(test_cpu_time_of_a_large_group),
 		cmocka_unit_test(test_a_cgroup_is_its_guides),
+		cmocka_unit_test(test_one_tree_knows_what_it_lies_in),
 	};
 
 	return cmocka_run_group_tests(figures, NULL, NULL);
