@@ -54,7 +54,7 @@ PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family
 	features health cgroupfs scope row quoted runtimes verdict journal wire refusal choice limit shape config store notify
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
 	launch request adoption follow summary forget killing record client listener serve report errand \
-	hook pss ward jobs control guard pins daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
+	hook pss ward jobs control guard pins carry daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
 	explanation explain events why probe vitals diagnosis doctor
 
 BPF_OBJECTS := $(BPF_SOURCES:%=$(OUT)/bpf/%.bpf.o)
@@ -166,7 +166,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 LIVE_SOURCES := main scene smaps fixture reading shell stage memory fork lifecycle figures cgroups adopt \
 	losses races manage opens commands commands_alone said compare compare_ends \
 	escapes box table explain boxed eater hog limits limits_spikes limits_alone killing monitor \
-	events readers host protocol protocol_clients confirm hooks service daemon daemon_kills doctor one
+	events readers host protocol protocol_clients confirm hooks service daemon daemon_kills daemon_upgrade doctor one
 
 # Everything, counted: ends with "N passed, N failed, N skipped".
 test: packages
@@ -245,8 +245,20 @@ $(OUT)/memtree-asan: $(USER_SOURCES:%=$(OUT)/asan/%.o) $(OUT)/asan/main.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-live: $(OUT)/memtree-live $(OUT)/memtree-asan
-	$(Q)MEMTREE=$(OUT)/memtree-asan $(OUT)/memtree-live
+# A build whose maps are laid out otherwise, as an older or a newer one's: for the test of an upgrade.
+OTHER_LAYOUT := s/^.define MT_LAYOUT .*/\#define MT_LAYOUT 9999/; \
+	s/^struct mt_\(registration\|settings\|policy\|totals\|process\) {/&\n\t__u64 other;/; \
+	/^_Static_assert/{:a;/;$$/!{N;ba};d}
+$(OUT)/memtree-other: $(OUT)/memtree-static
+	$(call say,OTHER,$@)
+	$(Q)rm -rf $(OUT)/other && mkdir -p $(OUT)/other
+	$(Q)cp -r bpf user include vmlinux.h Makefile $(OUT)/other/
+	$(Q)sed -i '$(OTHER_LAYOUT)' $(OUT)/other/include/maps.h
+	$(Q)$(MAKE) --no-print-directory -C $(OUT)/other OUT=out static >/dev/null
+	$(Q)mv $(OUT)/other/out/memtree-static $@ && rm -rf $(OUT)/other
+
+live: $(OUT)/memtree-live $(OUT)/memtree-asan $(OUT)/memtree-other
+	$(Q)MEMTREE=$(OUT)/memtree-asan MEMTREE_OTHER=$(OUT)/memtree-other $(OUT)/memtree-live
 
 # What takes longer than a run of all tests may (as root).
 soak: $(OUT)/memtree-live $(OUT)/memtree-asan
@@ -255,7 +267,7 @@ soak: $(OUT)/memtree-live $(OUT)/memtree-asan
 
 KERNELS ?= 5.10 6.1 6.12 newest
 matrix: $(KERNELS:%=matrix-%)
-matrix-%: $(OUT)/memtree-live $(OUT)/memtree-static
+matrix-%: $(OUT)/memtree-live $(OUT)/memtree-static $(OUT)/memtree-other
 	$(Q)tests/vm/live $*
 
 # --- bench ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "carry.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "commands.h"
@@ -179,8 +180,35 @@ static int tracker_load(const struct config *config)
 	return err ? talk_status(err, EXIT_FAILED) : EXIT_OK;
 }
 
-/* Returns an exit status. */
-static int tracker_make(const struct config *config)
+/* Likewise. What cannot be carried over goes on where it is. */
+static int trees_carry(const struct config *config)
+{
+	const char *folder = config->pin_folder;
+	char name[PINS_LAYOUT], path[CONFIG_PATH + PINS_LAYOUT];
+	struct tracker *tracker;
+	uint32_t id;
+	int count, err = pins_find(folder, &id);
+
+	if (!err)
+		err = tracker_open(id, &tracker);
+	while (!err && !pins_find_other(folder, name)) {
+		snprintf(path, sizeof(path), "%s/%s", folder, name);
+		count = carry_over(path, tracker);
+		err = count < 0 ? count : pins_remove_layout(folder, name);
+		if (!err)
+			talk_note("daemon: %d trees were carried over from %s", count, path);
+	}
+	if (!err)
+		return EXIT_OK;
+	talk_error(err,
+		   "not all trees could be carried over from the tracker of another build: %s; "
+		   "they go on there, and the next start tries again",
+		   strerror(-err));
+	return EXIT_FAILED;
+}
+
+/* Its memory goes with the child. Returns an exit status. */
+static int in_child(const struct config *config, int (*work)(const struct config *config))
 {
 	pid_t child;
 	int status;
@@ -188,12 +216,12 @@ static int tracker_make(const struct config *config)
 	fflush(NULL);
 	child = fork();
 	if (child < 0) {
-		talk_error(0, "the tracker cannot be loaded: %s", strerror(errno));
+		talk_error(0, "no child can be started: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
 	/* Without a word to the links: one that libbpf takes back is switched off. */
 	if (!child)
-		_exit(tracker_load(config));
+		_exit(work(config));
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
 	if (WIFEXITED(status))
@@ -207,16 +235,19 @@ static int tracker_make(const struct config *config)
 static int tracker_take(struct daemon *daemon)
 {
 	const char *folder = daemon->config.pin_folder;
+	char other[PINS_LAYOUT];
 	int status, err;
 	uint32_t id;
 
 	err = pins_find(folder, &id);
 	if (err == -ENOENT) {
-		status = tracker_make(&daemon->config);
+		status = in_child(&daemon->config, tracker_load);
 		if (status)
 			return status;
 		err = pins_find(folder, &id);
 	}
+	if (!err && !pins_find_other(folder, other))
+		in_child(&daemon->config, trees_carry);
 	if (!err)
 		err = tracker_open(id, &daemon->tracker);
 	if (!err)

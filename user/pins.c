@@ -20,6 +20,7 @@
 #include "cleanup.h"
 
 #define BPFFS "/sys/fs/bpf"
+#define LAYOUT "layout-"
 #define UNFINISHED "-new" /* no dot: bpffs takes none in names */
 #define HEADER "header"	  /* in every layout: how the tracker is found */
 /* A child of a daemon that was killed dies after it, and has the lock until then. */
@@ -78,7 +79,7 @@ int pins_lock(const char *folder, int *ret_lock)
 /* Of our layout. */
 static void layout_path(const char *folder, const char *suffix, char ret_path[PATH_MAX])
 {
-	snprintf(ret_path, PATH_MAX, "%s/layout-%u%s", folder, MT_LAYOUT, suffix);
+	snprintf(ret_path, PATH_MAX, "%s/" LAYOUT "%u%s", folder, MT_LAYOUT, suffix);
 }
 
 int pins_find(const char *folder, uint32_t *ret_id)
@@ -173,6 +174,39 @@ int pins_make(const char *folder, struct tracker *tracker)
 	return err;
 }
 
+static bool is_other(const char *name)
+{
+	char own[PATH_MAX];
+	size_t length = strlen(name), suffix = strlen(UNFINISHED);
+
+	layout_path("", "", own);
+	return !strncmp(name, LAYOUT, strlen(LAYOUT)) && length < PINS_LAYOUT &&
+	       strcmp(name, own + 1) && strcmp(name + length - suffix, UNFINISHED);
+}
+
+int pins_find_other(const char *folder, char ret_name[PINS_LAYOUT])
+{
+	DIR *entries = opendir(folder);
+	const struct dirent *entry;
+	int err = entries ? -ENOENT : -errno;
+
+	while (err == -ENOENT && entries && (entry = readdir(entries)))
+		if (is_other(entry->d_name)) {
+			memcpy(ret_name, entry->d_name, strlen(entry->d_name) + 1);
+			err = 0;
+		}
+	if (entries)
+		closedir(entries);
+	return err;
+}
+
+int pins_remove_layout(const char *folder, const char *name)
+{
+	_cleanup_close_ int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : layout_remove(fd, name);
+}
+
 int pins_remove(const char *folder)
 {
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -187,7 +221,7 @@ int pins_remove(const char *folder)
 		return err == -ENOENT ? 0 : err;
 	}
 	while (!err && (entry = readdir(entries))) {
-		if (strncmp(entry->d_name, "layout-", 7))
+		if (strncmp(entry->d_name, LAYOUT, strlen(LAYOUT)))
 			continue;
 		err = layout_remove(dirfd(entries), entry->d_name);
 		count++;

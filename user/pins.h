@@ -22,6 +22,12 @@ int pins_find(const char *folder, uint32_t *ret_id);
 /* Pins a tracker whole or not at all. Negative errno. */
 int pins_make(const char *folder, struct tracker *tracker);
 
+#define PINS_LAYOUT 32 /* room for the name of a layout's folder */
+
+/* One that has another layout: the name of its folder inside. -ENOENT when there is none. */
+int pins_find_other(const char *folder, char ret_name[PINS_LAYOUT]);
+int pins_remove_layout(const char *folder, const char *name);
+
 /* Takes away what is pinned, of every layout, and the folder. Returns how many trackers there
  * were; negative errno. */
 int pins_remove(const char *folder);

@@ -20,6 +20,7 @@ int escape_tests(void);
 int compare_ends_tests(void);
 int daemon_tests(void);
 int daemon_kills_tests(void);
+int daemon_upgrade_tests(void);
 int doctor_tests(void);
 int explain_tests(void);
 int boxed_tests(void);

@@ -52,6 +52,7 @@ static const struct {
 	{"hooks", hooks_tests, false},
 	{"daemon", daemon_tests, false},
 	{"daemon_kills", daemon_kills_tests, false},
+	{"daemon_upgrade", daemon_upgrade_tests, false},
 	{"doctor", doctor_tests, false},
 };
 
