@@ -24,7 +24,7 @@ static bool process_is_alive(uint32_t tgid)
 /* Its memtree was killed, or it was hidden, or left to its end. One without a root is being made. */
 static bool is_left(const struct mt_registration *registration, const struct mt_totals *totals)
 {
-	return totals->root_tgid && totals->holds <= 0 &&
+	return totals->root_tgid && totals->forks && totals->holds <= 0 &&
 	       (!registration->name[0] || !process_is_alive(registration->owner_tgid));
 }
 

@@ -24,15 +24,17 @@ static uint64_t calls, records_seen;
 struct pointers {
 	int map;
 	int link;
-	uint64_t *elements;
+	uint64_t *elements; /* not there in a child: two would write them */
 	size_t room;
+	pid_t owner;
 };
 
 static void pointers_close(struct pointers *pointers)
 {
 	if (!pointers->room)
 		return;
-	munmap(pointers->elements, pointers->room * sizeof(*pointers->elements));
+	if (pointers->owner == getpid())
+		munmap(pointers->elements, pointers->room * sizeof(*pointers->elements));
 	close(pointers->map);
 	if (pointers->link >= 0)
 		close(pointers->link);
@@ -156,7 +158,7 @@ static int prog_open(const struct tracker *tracker, int which, int *ret_fd)
 	return 0;
 }
 
-/* Not for children: what is mapped counts as memory of theirs. */
+/* For children, too: errands read trackers that were opened before them. */
 static int map_map(struct tracker *tracker, int which)
 {
 	struct bpf_map_info info = {};
@@ -172,7 +174,6 @@ static int map_map(struct tracker *tracker, int which)
 		return -errno;
 	tracker->mapped[which] = mapped;
 	tracker->mapped_bytes[which] = bytes;
-	madvise(mapped, bytes, MADV_DONTFORK);
 	return 0;
 }
 
@@ -445,7 +446,12 @@ static int pointers_open(struct pointers *pointers, size_t count)
 		return -errno;
 	madvise(elements, room * sizeof(*pointers->elements), MADV_DONTFORK);
 	*pointers = (struct pointers){
-		.map = take_fd(map), .link = -1, .elements = elements, .room = room};
+		.map = take_fd(map),
+		.link = -1,
+		.elements = elements,
+		.room = room,
+		.owner = getpid(),
+	};
 	return 0;
 }
 
@@ -454,7 +460,7 @@ static int pointers_set(struct pointers *pointers, const uint32_t *places, size_
 {
 	int err;
 
-	if (count > pointers->room ||
+	if (count > pointers->room || pointers->owner != getpid() ||
 	    (pointers->room > POINTERS_MIN && count < pointers->room / 4)) {
 		pointers_close(pointers);
 		err = pointers_open(pointers, count);

@@ -479,6 +479,12 @@ static bool tree_judge(struct ward *ward, const struct look *look, const struct 
 	return again || ward->hook_ended || ward->pss_state == POLICY_PSS_FAILED;
 }
 
+/* Its root is about to be entered: it has not ended, though nobody is in it. */
+static bool is_being_made(const struct tree *tree)
+{
+	return !tree->root_tgid || !tree->forks;
+}
+
 /* No event will tell that such a tree is to be looked at. */
 static bool needs_clock(const struct mt_policy *policy)
 {
@@ -509,11 +515,11 @@ static bool look_once(struct ward *ward)
 			forget(ward);
 		else
 			finish(ward);
-	} else if (!tree->root_tgid && (is_disarmed(ward) || tree->disarmed)) {
+	} else if (is_being_made(tree) && (is_disarmed(ward) || tree->disarmed)) {
 		/* It is just being made, and the kernel's stop stood there before. */
 		registry_disarm(ward->warden->tracker, ward->tree, MT_SETTINGS_DISARMED);
 		timer_set(ward, clock_ns(CLOCK_MONOTONIC) + READ_RETRY_MS * 1000000ULL);
-	} else if (!tree->root_tgid && needs_clock(&ward->policy)) {
+	} else if (is_being_made(tree) && needs_clock(&ward->policy)) {
 		timer_set(ward, clock_ns(CLOCK_MONOTONIC) + READ_RETRY_MS * 1000000ULL);
 	} else if (!tree->processes) {
 		finish(ward);
