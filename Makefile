@@ -54,7 +54,7 @@ PURE_SOURCES := units policy alarms blast escape procfs yarn cgroup model family
 	features health cgroupfs scope row quoted runtimes verdict journal wire refusal choice limit shape config store notify
 USER_SOURCES := $(PURE_SOURCES) talk options tracker registry census loader snapshot look node json \
 	launch request adoption follow summary forget killing record client listener serve report errand \
-	hook pss ward jobs control guard pins carry daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
+	hook pss asking ward jobs control guard pins carry daemon dial told run add set rm kill ps tree beside shadow contrast compare aside members \
 	explanation explain events why probe vitals diagnosis doctor
 
 BPF_OBJECTS := $(BPF_SOURCES:%=$(OUT)/bpf/%.bpf.o)

@@ -100,7 +100,7 @@ enum mt_placed {
 struct mt_tracker {
 	__u64 magic;
 	__u32 layout;
-	__u32 loader_tgid; /* who acts for the limits: of a pinned tracker the daemon, or the last one */
+	__u32 loader_tgid; /* who acts for the limits: of a pinned tracker the (last) daemon */
 	__u32 map_ids[MT_MAPS];
 	__u32 prog_ids[MT_PROGS];
 	__u32 link_ids[MT_LINKS_MAX]; /* 0 ends the list */

@@ -140,14 +140,33 @@ static int tree_wait(struct add *add)
 /* With a daemon nothing is left to do here. */
 static int tree_leave(struct add *add)
 {
-	int err = tree_adopt(add);
+	pid_t daemon = (pid_t)add->tracker->header.loader_tgid;
+	const struct mt_policy policy = add->request.policy;
+	int err;
+
+	/* It would be a member, and die with the tree that it guards. */
+	if (adoption_is_ancestor(&add->adoption, daemon))
+		return talk_error(
+			-EINVAL,
+			"process %d has started the daemon (process %d): add what else it "
+			"has started",
+			add->options->pid, daemon);
+	/* Nobody is signalled because of an adoption that fails. */
+	add->request.policy = (struct mt_policy){};
+	err = tree_adopt(add);
 
 	/* Nobody else would clear away the half of a tree. */
 	if (err && add->tree)
 		forget_tree(add->tracker, add->tree);
 	if (err)
 		return err;
-	err = registry_disown(add->tracker, add->tree);
+	if (policy.limit || policy.vmem_limit)
+		err = registry_policy(add->tracker, add->tree, &policy);
+	/* It may have ended meanwhile. */
+	if (!err || err == -ENOENT)
+		err = registry_disown(add->tracker, add->tree);
+	if (err == -ENOENT)
+		err = 0;
 	if (err)
 		return talk_error(err, "%s cannot be left to the daemon: %s", add->request.name,
 				  strerror(-err));

@@ -114,10 +114,8 @@ static pid_t parent_of(pid_t pid)
 	return parent;
 }
 
-bool adoption_is_ancestor(const struct adoption *adoption)
+bool adoption_is_ancestor(const struct adoption *adoption, pid_t pid)
 {
-	pid_t pid = getppid();
-
 	for (int i = 0; i < GENERATIONS_MAX && pid > 1; i++) {
 		if (pid == adoption->pid)
 			return true;

@@ -31,8 +31,8 @@ int adoption_judge(struct adoption *adoption, const struct tracker *tracker,
 int adoption_judge_all(struct adoption *adoption, struct tracker **ret_daemon,
 		       struct refusal *ret_refusal);
 
-/* Whether the process has started the one that calls this, or one of those that have. */
-bool adoption_is_ancestor(const struct adoption *adoption);
+/* Whether the process is that one, or has started it, or one of those that have. */
+bool adoption_is_ancestor(const struct adoption *adoption, pid_t pid);
 
 /* Makes it the root of `tree`, which is open, with all its descendants. Likewise; what has been
  * entered until it failed stays. */

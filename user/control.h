@@ -20,8 +20,8 @@ struct control;
 /* The callee owns the answer, one line of docs/PROTOCOL.md; NULL when it could not be built. */
 typedef void (*control_answer_fn)(void *context, uint64_t ticket, json_t *answer);
 
-/* Loop, tracker and `base`, as guard_listen has it, stay the caller's. Negative errno; the caller owns the
- * result. */
+/* Loop, tracker and `base`, as guard_listen has it, stay the caller's. Negative errno; the caller
+ * owns the result. */
 int control_open(struct event_base *loop, struct tracker *tracker, const struct choices *base,
 		 control_answer_fn on_answer, void *context, struct control **ret_control);
 

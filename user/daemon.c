@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -149,11 +150,16 @@ static int folder_lock(struct daemon *daemon)
 
 	if (err == -EBUSY)
 		return talk_error(err, "a daemon is running: it has %s", folder);
+	if (err == -EPERM)
+		return talk_error(
+			err, "%s is not root's alone: take it away (chown and chmod, or rmdir)",
+			folder);
 	if (err == -ENODEV)
-		return talk_error(err,
-				  "%s is not in a BPF file system: mount one (mount -t bpf bpf "
-				  "/sys/fs/bpf)",
-				  folder);
+		return talk_error(
+			err,
+			"%s is not in a BPF file system: mount one (mount -t bpf -o mode=0700 bpf "
+			"/sys/fs/bpf)",
+			folder);
 	if (err)
 		return talk_error(err, "nothing can be pinned in %s: %s", folder, strerror(-err));
 	return 0;
@@ -210,8 +216,8 @@ static int trees_carry(const struct config *config)
 /* Its memory goes with the child. Returns an exit status. */
 static int in_child(const struct config *config, int (*work)(const struct config *config))
 {
-	pid_t child;
-	int status;
+	pid_t child, parent = getpid();
+	int status = 0, waited;
 
 	fflush(NULL);
 	child = fork();
@@ -220,15 +226,41 @@ static int in_child(const struct config *config, int (*work)(const struct config
 		return EXIT_FAILED;
 	}
 	/* Without a word to the links: one that libbpf takes back is switched off. */
-	if (!child)
-		_exit(work(config));
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	if (WIFEXITED(status))
+	if (!child) {
+		/* It has the lock, too. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(getppid() == parent ? work(config) : EXIT_FAILED);
+	}
+	do
+		waited = waitpid(child, &status, 0);
+	while (waited < 0 && errno == EINTR);
+	if (waited == child && WIFEXITED(status))
 		return WEXITSTATUS(status);
 	talk_error(0, "loading the tracker was ended by signal %d: start the daemon again",
 		   WTERMSIG(status));
 	return EXIT_FAILED;
+}
+
+/* Two of them would share out the node's trees, and one would have no guard. */
+static bool is_pinned_elsewhere(void)
+{
+	struct tracker **trackers, *pinned;
+	uint32_t id = 0;
+	int count, foreign;
+
+	if (trackers_find(&trackers, &count, &foreign))
+		return false;
+	pinned = trackers_take_pinned(trackers, count);
+	if (pinned)
+		id = pinned->id;
+	tracker_close(pinned);
+	trackers_close(trackers, count);
+	if (pinned)
+		talk_error(0,
+			   "tracker %u is pinned already, in another folder: use that "
+			   "configuration, or memtree daemon --unload with it",
+			   id);
+	return pinned != NULL;
 }
 
 /* Returns an exit status. */
@@ -241,6 +273,8 @@ static int tracker_take(struct daemon *daemon)
 
 	err = pins_find(folder, &id);
 	if (err == -ENOENT) {
+		if (is_pinned_elsewhere())
+			return EXIT_FAILED;
 		status = in_child(&daemon->config, tracker_load);
 		if (status)
 			return status;
@@ -295,22 +329,26 @@ static int loop_prepare(struct daemon *daemon)
 	return 0;
 }
 
-static int socket_open(struct daemon *daemon)
+static int socket_open(struct daemon *daemon, gid_t gid)
 {
 	struct refusal why;
-	gid_t gid;
-	int err = group_find(daemon->config.group, &gid);
+	int err = guard_listen(daemon->guard, daemon->config.socket, gid, &daemon->config.tree,
+			       &why);
 
-	if (err)
-		return err;
-	err = guard_listen(daemon->guard, daemon->config.socket, gid, &daemon->config.tree, &why);
 	return err ? talk_error(err, "%s", why.text) : 0;
 }
 
 static int daemon_run(struct daemon *daemon)
 {
-	int status, err = folder_lock(daemon);
+	gid_t gid;
+	int status, err;
 
+	/* A parent that ignores it would have the children reaped unseen. */
+	signal(SIGCHLD, SIG_DFL);
+	/* Before anything is loaded: nobody would guard it. */
+	err = group_find(daemon->config.group, &gid);
+	if (!err)
+		err = folder_lock(daemon);
 	if (err)
 		return talk_status(err, EXIT_FAILED);
 	status = tracker_take(daemon);
@@ -318,7 +356,7 @@ static int daemon_run(struct daemon *daemon)
 		return status;
 	err = loop_prepare(daemon);
 	if (!err)
-		err = socket_open(daemon);
+		err = socket_open(daemon, gid);
 	if (err)
 		return talk_status(err, EXIT_FAILED);
 	talk_note("daemon: tracker %u, pinned in %s, asked at %s", daemon->tracker->id,
@@ -390,6 +428,7 @@ int command_daemon(int argc, char **argv)
 	int status;
 
 	options_parse(&argp, "daemon", argc, argv, &options);
+	talk_never_waits = !options.check && !options.unload;
 	if (options.common.json)
 		options_refuse("daemon", "--json is for the reading commands");
 	if (options.check && options.unload)

@@ -263,6 +263,10 @@ int guard_open(struct event_base *loop, struct tracker *tracker, uint32_t max_ki
 	}
 	/* A parent that ignores it would have the errands reaped unseen. */
 	signal(SIGCHLD, SIG_DFL);
+	/* Who heard the one before has gone with it. */
+	on_hearing(guard, false);
+	/* All is looked at below. */
+	tracker_loss(tracker, MT_LOSS_EVENTS, &guard->events_lost);
 	/* What the memtree before this one has left, in the ring and undone. */
 	wards_each(guard, ward_resume_grace);
 	ring_read(guard);

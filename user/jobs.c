@@ -226,7 +226,7 @@ static bool root_judge(const struct jobs *jobs, const struct wire_request *reque
 	if (adoption_open((pid_t)request->pid, adoption, why))
 		return false;
 	/* What it has started is a part of its tree: this memtree would be, and its errands. */
-	if (adoption_is_ancestor(adoption))
+	if (adoption_is_ancestor(adoption, getpid()))
 		return refusal_set(why, EXIT_FAILED,
 				   "process %u has started this memtree: add what else it has "
 				   "started",

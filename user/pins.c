@@ -51,29 +51,46 @@ static int parent_check(const char *folder)
 	return mount("bpf", BPFFS, "bpf", 0, "mode=0700") ? -errno : 0;
 }
 
-int pins_lock(const char *folder, int *ret_lock)
+/* One try. -EAGAIN: somebody has it, or has taken the folder away meanwhile. */
+static int lock_try(const char *folder, int *ret_lock)
 {
 	_cleanup_close_ int lock = -1;
-	int err = parent_check(folder);
+	struct stat held, named;
 
-	if (err)
-		return err;
 	if (mkdir(folder, 0700) && errno != EEXIST)
 		return -errno;
 	lock = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (lock < 0)
-		return -errno;
+		return errno == ENOENT ? -EAGAIN : -errno;
 	if (!is_bpffs(folder))
 		return -ENODEV;
-	for (int i = 0; flock(lock, LOCK_EX | LOCK_NB); i++) {
-		if (errno != EWOULDBLOCK)
-			return -errno;
-		if (i >= LOCK_TRIES)
-			return -EBUSY;
-		usleep(LOCK_PAUSE_US);
-	}
+	if (fstat(lock, &held))
+		return -errno;
+	/* In a file system that everybody may write to, anybody may have been here first. */
+	if (held.st_uid != geteuid() || held.st_mode & 022)
+		return -EPERM;
+	if (flock(lock, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	if (stat(folder, &named) || held.st_ino != named.st_ino || held.st_dev != named.st_dev)
+		return -EAGAIN;
 	*ret_lock = take_fd(lock);
 	return 0;
+}
+
+int pins_lock(const char *folder, int *ret_lock)
+{
+	int err = parent_check(folder);
+
+	for (int i = 0; !err; i++) {
+		err = lock_try(folder, ret_lock);
+		if (err != -EAGAIN)
+			break;
+		if (i >= LOCK_TRIES)
+			return -EBUSY;
+		err = 0;
+		usleep(LOCK_PAUSE_US);
+	}
+	return err;
 }
 
 /* Of our layout. */

@@ -12,7 +12,8 @@
 /*
  * Makes the folder and locks it until `ret_lock` is closed or its holder has died. A BPF file
  * system is mounted on /sys/fs/bpf where none is. -ENODEV when the folder lies in no BPF file
- * system, -EBUSY when somebody else has locked it; other negative errno.
+ * system, -EPERM when it is another user's, -EBUSY when somebody else has locked it; other negative
+ * errno.
  */
 int pins_lock(const char *folder, int *ret_lock);
 

@@ -21,11 +21,17 @@ static bool process_is_alive(uint32_t tgid)
 	return tgid && (!kill((pid_t)tgid, 0) || errno != ESRCH);
 }
 
-/* Its memtree was killed, or it was hidden, or left to its end. One without a root is being made. */
+/*
+ * Its memtree was killed, or it was hidden, or left to its end. One whose root is not yet in it is
+ * being made, as long as its memtree lives; a child that is let go after that finds no such tree.
+ */
 static bool is_left(const struct mt_registration *registration, const struct mt_totals *totals)
 {
-	return totals->root_tgid && totals->forks && totals->holds <= 0 &&
-	       (!registration->name[0] || !process_is_alive(registration->owner_tgid));
+	bool owned = process_is_alive(registration->owner_tgid);
+
+	if (!totals->root_tgid || !totals->forks)
+		return !owned;
+	return totals->holds <= 0 && (!registration->name[0] || !owned);
 }
 
 /* Whether another tree has the name; frees the slots of ended trees that nobody waits for. */
@@ -220,6 +226,22 @@ int registry_policy(struct tracker *tracker, uint32_t tree, const struct mt_poli
 	return nudge(tracker, tree);
 }
 
+/* The highest of that slot up to the highest that any tree had: the next of a slot that was closed
+ * later is higher (id_next). */
+static uint32_t id_last(const struct tracker *tracker, uint32_t tree)
+{
+	uint32_t capacity = tracker->header.tree_capacity, highest = tree;
+
+	for (__u32 slot = 0; slot < capacity; slot++) {
+		struct mt_settings settings;
+
+		if (!bpf_map_lookup_elem(tracker->maps[MT_MAP_SETTINGS], &slot, &settings) &&
+		    settings.last_id > highest)
+			highest = settings.last_id;
+	}
+	return tree + (highest - tree) / capacity * capacity;
+}
+
 static void windows_delete(struct tracker *tracker, uint32_t tree, const struct mt_totals *totals)
 {
 	for (int i = 0; i < MT_EPOCHS; i++) {
@@ -233,7 +255,7 @@ static void windows_delete(struct tracker *tracker, uint32_t tree, const struct 
 void registry_close(struct tracker *tracker, uint32_t tree)
 {
 	struct mt_registration registration;
-	struct mt_settings closed = {.last_id = tree};
+	struct mt_settings closed = {.last_id = id_last(tracker, tree)};
 	struct mt_policy policy = {};
 	struct mt_totals totals = {};
 	__u32 slot = slot_of(tracker, tree);

@@ -382,7 +382,7 @@ void report_resume(struct serve *serve, const struct subject *subject, bool kill
 		text, sizeof(text),
 		"its end had begun when its memtree stopped: goes on with %u processes, charged %s: %s",
 		report->processes, units_format_size(report->charged, charged),
-		killing ? "SIGKILL" : "SIGTERM was sent, SIGKILL follows");
+		killing ? "SIGKILL" : "SIGTERM once more, SIGKILL follows");
 	say(label(subject), text);
 	record = record_now(subject, "resumed", text);
 	record_add_inputs(record, subject);

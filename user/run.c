@@ -323,9 +323,11 @@ static void run_free(struct run *run)
 	if (run->signals >= 0)
 		close(run->signals);
 	launch_free(&run->launch);
-	/* A tree that is left alive keeps its slot; the tracker's next user frees it. */
+	/* A tree that is left alive keeps its slot; the tracker's next user frees it, or its daemon. */
 	if (run->tree && registry_holds(run->tracker, run->tree) == 0)
 		registry_close(run->tracker, run->tree);
+	else if (run->tree && run->tracker->header.pinned)
+		registry_disown(run->tracker, run->tree);
 	tracker_close(run->tracker);
 	loader_stop(run->loader);
 	libevent_global_shutdown();

@@ -2,10 +2,21 @@
 #include "talk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum talk_level talk_level = TALK_NORMAL;
+bool talk_never_waits;
+
+/* A pipe that reports room has room for a line. */
+static bool would_wait(void)
+{
+	struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return talk_never_waits && !poll(&room, 1, 0);
+}
 
 void talk_clean(char *line)
 {
@@ -18,6 +29,8 @@ __attribute__((format(printf, 1, 0))) static void talk(const char *format, va_li
 {
 	char line[1024];
 
+	if (would_wait())
+		return;
 	vsnprintf(line, sizeof(line), format, args);
 	talk_clean(line);
 	fprintf(stderr, "memtree: %s\n", line);

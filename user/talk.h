@@ -22,6 +22,9 @@ enum talk_level {
 
 extern enum talk_level talk_level;
 
+/* Set by a daemon: what nobody reads is left out. A command says all, however long that takes. */
+extern bool talk_never_waits;
+
 /* An error, one line, always printed: "memtree: ...". Returns `err`, a negative errno. */
 int talk_error(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -35,8 +35,8 @@ int tracker_open(uint32_t id, struct tracker **ret_tracker);
 void tracker_close(struct tracker *tracker);
 
 /*
- * Every tracker of this machine that follows its trees, ascending by id; the caller closes each and frees the
- * array with trackers_close. Those of another build are counted in `ret_foreign`.
+ * Every tracker of this machine that follows its trees, ascending by id; the caller closes each
+ * and frees the array with trackers_close. Those of another build are counted in `ret_foreign`.
  */
 int trackers_find(struct tracker ***ret_trackers, int *ret_count, int *ret_foreign);
 void trackers_close(struct tracker **trackers, int count);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "asking.h"
 #include "charge.h"
 #include "clock.h"
 #include "hook.h"
@@ -30,13 +31,6 @@
 
 /* Where there is no alarm: after a failure to read, before a tree has its root. */
 #define READ_RETRY_MS 100
-
-/* For a proportional set size, on a machine that has much else to do; then what is charged
- * decides. Growth that nobody can share does not wait for it. */
-#define PSS_TIMEOUT_NS 5000000000ULL
-
-/* An answer that misses newborn members is asked for again so often. */
-#define PSS_TRIES 5
 
 const char *ward_name(struct ward *ward, const struct tracker *tracker, uint32_t tree)
 {
@@ -205,69 +199,6 @@ static bool alarms_set(const struct ward *ward, uint32_t metric,
 
 /* --- errands ----------------------------------------------------------------------------- */
 
-static void pss_fail(struct ward *ward, const char *why)
-{
-	ward->pss_state = POLICY_PSS_FAILED;
-	snprintf(ward->report.pss_unknown, sizeof(ward->report.pss_unknown), "%s", why);
-}
-
-static void on_pss(void *context, const struct errand_end *end)
-{
-	struct ward *ward = context;
-	char why[sizeof(ward->report.pss_unknown)];
-
-	ward->asking = NULL;
-	ward->pss = pss_of(end);
-	ward->pss_state = POLICY_PSS_KNOWN;
-	if (ward->pss.pid)
-		snprintf(why, sizeof(why), "process %u: %s", ward->pss.pid,
-			 strerror(-ward->pss.err));
-	else
-		snprintf(why, sizeof(why), "%s", strerror(-ward->pss.err));
-	if (ward->pss.err)
-		pss_fail(ward, why);
-	ward_look(ward);
-}
-
-static void pss_ask(struct ward *ward, const struct look *look, const struct tree *tree)
-{
-	int err;
-
-	ward->asked_forks = tree->forks;
-	ward->asked_start = pss_youngest(&look->model);
-	ward->report.pss_unknown[0] = '\0';
-	err = pss_start(ward->warden->loop, ward->warden->tracker, &look->model, tree,
-			PSS_TIMEOUT_NS, on_pss, ward, &ward->asking);
-	if (err)
-		pss_fail(ward, strerror(-err));
-}
-
-/* What fits only because a newborn was not asked is no answer, nor what does not fit because
- * somebody ended meanwhile. True when it is asked again. */
-static bool pss_asks_again(struct ward *ward, const struct look *look, const struct tree *tree)
-{
-	bool torn = ward->pss_state == POLICY_PSS_KNOWN && ward->pss.torn &&
-		    ward->pss.bytes > (int64_t)ward->policy.limit;
-
-	if (!torn && (ward->pss_state != POLICY_PSS_KNOWN || tree->forks == ward->asked_forks ||
-		      ward->pss.bytes + pss_newborn_bytes(&look->model, tree, ward->asked_start) <=
-			      (int64_t)ward->policy.limit ||
-		      ward->pss.bytes > (int64_t)ward->policy.limit)) {
-		ward->asked = 0;
-		return false;
-	}
-	if (++ward->asked >= PSS_TRIES) {
-		ward->asked = 0;
-		if (torn)
-			return false;
-		pss_fail(ward, "members are born faster than they can be read");
-		return false;
-	}
-	ward->pss_state = POLICY_PSS_AWAITED;
-	pss_ask(ward, look, tree);
-	return ward->asking != NULL;
-}
-
 static void on_hook(void *context, const struct errand_end *end)
 {
 	struct ward *ward = context;
@@ -377,7 +308,7 @@ static void act(struct ward *ward, const struct subject *subject,
 		report_warn(serve, subject);
 		break;
 	case POLICY_CONFIRM:
-		pss_ask(ward, subject->look, subject->tree);
+		asking_start(ward, subject->look, subject->tree);
 		break;
 	case POLICY_SPARE:
 		report_spare(serve, subject, ward->pss.bytes);
@@ -462,7 +393,7 @@ static bool tree_judge(struct ward *ward, const struct look *look, const struct 
 
 	if (is_torn(ward, tree))
 		return true;
-	if (pss_asks_again(ward, look, tree))
+	if (asking_again(ward, look, tree))
 		return false;
 	pass_by(ward, look, tree);
 	reading = reading_of(ward, look, tree);
@@ -594,6 +525,13 @@ void ward_stop(struct ward *ward, const struct mt_event *event)
 	ward_look(ward);
 }
 
+/* Who stopped in the middle of it has not reached all: twice does less harm than never. */
+static void term_again(struct ward *ward, const struct look *look, const struct tree *tree)
+{
+	policy_termed(&ward->policy, &ward->state, tree->termed, clock_ns(CLOCK_MONOTONIC));
+	killing_signal(ward->warden->tracker, &look->model, ward->tree, SIGTERM);
+}
+
 /* What another memtree has begun and is gone. */
 static void resume(struct ward *ward, bool killing)
 {
@@ -610,8 +548,7 @@ static void resume(struct ward *ward, bool killing)
 		if (killing)
 			policy_stopped(&ward->state);
 		else
-			policy_termed(&ward->policy, &ward->state, tree->termed,
-				      clock_ns(CLOCK_MONOTONIC));
+			term_again(ward, &look, tree);
 	}
 	look_free(&look);
 }

@@ -13,6 +13,7 @@
 #include "fixture.h"
 #include "groups.h"
 #include "hog.h"
+#include "registry.h"
 #include "service.h"
 
 /* --- service ----------------------------------------------------------------------------- */
@@ -359,6 +360,91 @@ static void test_pins_that_somebody_has_taken_away(void **state)
 	unload();
 }
 
+/* In a file system that everybody may write to, anybody may have been there first. */
+static void test_a_folder_of_somebody_else(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(PINS, 0755), 0);
+	assert_int_equal(chown(PINS, 65534, 65534), 0);
+	daemon_command("");
+	assert_status(4);
+	assert_one_line(outcome.err);
+	assert_non_null(strstr(outcome.err, "is not root's alone"));
+	assert_int_equal(rmdir(PINS), 0);
+}
+
+/* Half of the node's trees would have no guard. */
+static void test_one_folder_for_the_node(void **state)
+{
+	(void)state;
+	daemon_start();
+	daemon_end(SIGKILL);
+	configure("pin-folder: /sys/fs/bpf/other\n");
+	daemon_command("");
+	assert_status(1);
+	assert_one_line(outcome.err);
+	assert_non_null(strstr(outcome.err, "is pinned already, in another folder"));
+	daemon_command("--unload");
+	assert_status(0);
+	configure("");
+	unload();
+}
+
+/* --- those who use it ------------------------------------------------------------------------ */
+
+static struct tracker *tracker_of_daemon(void)
+{
+	struct tracker **trackers, *tracker;
+	int count, foreign;
+
+	assert_int_equal(trackers_find(&trackers, &count, &foreign), 0);
+	tracker = trackers_take_pinned(trackers, count);
+	trackers_close(trackers, count);
+	assert_non_null(tracker);
+	return tracker;
+}
+
+/* Between its claim and its command: the name is free again. */
+static void test_a_run_that_is_killed_while_it_registers(void **state)
+{
+	const struct tree_request request = {.name = "gone", .metric = MT_METRIC_RSS};
+	struct tracker *tracker;
+	uint32_t tree;
+	pid_t pid;
+
+	(void)state;
+	daemon_start();
+	tracker = tracker_of_daemon();
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		_exit(registry_open(tracker, &request, &tree) ? 1 : 0);
+	assert_int_equal(await_end(pid), 0);
+	tracker_close(tracker);
+	run("run -n gone -- true");
+	assert_status(0);
+	daemon_end(SIGTERM);
+	unload();
+}
+
+/* It would be a member, and die with the tree that it guards. */
+static void test_who_started_the_daemon_is_refused(void **state)
+{
+	char line[64];
+
+	(void)state;
+	daemon_start();
+	snprintf(line, sizeof(line), "add -n self %d", (int)getpid());
+	run(line);
+	assert_status(1);
+	assert_one_line(outcome.err);
+	assert_non_null(strstr(outcome.err, "has started the daemon"));
+	assert_false(is_shown("self"));
+	daemon_end(SIGTERM);
+	unload();
+}
+
 /* --- its configuration, its log, its socket ------------------------------------------------ */
 
 static void test_a_wrong_configuration_is_refused(void **state)
@@ -472,6 +558,10 @@ int daemon_tests(void)
 		daemon_test(test_what_found_no_room_in_the_ring_is_made_good),
 		daemon_test(test_what_was_half_pinned_is_replaced),
 		daemon_test(test_pins_that_somebody_has_taken_away),
+		daemon_test(test_a_folder_of_somebody_else),
+		daemon_test(test_one_folder_for_the_node),
+		daemon_test(test_a_run_that_is_killed_while_it_registers),
+		daemon_test(test_who_started_the_daemon_is_refused),
 		daemon_test(test_a_wrong_configuration_is_refused),
 		daemon_test(test_a_reload_keeps_the_trees),
 		daemon_test(test_verdicts_outlive_the_daemon),
