@@ -19,7 +19,8 @@ struct wire_request;
 /* The callee owns the answer; NULL when it could not be built. */
 typedef void (*jobs_answer_fn)(void *context, uint64_t ticket, json_t *answer);
 
-/* Loop, tracker and `base`, as guard_listen has it, stay the caller's. Negative errno; the caller owns the result. */
+/* Loop, tracker and `base`, as guard_listen has it, stay the caller's. Negative errno; the caller
+ * owns the result. */
 int jobs_open(struct event_base *loop, struct tracker *tracker, const struct choices *base,
 	      jobs_answer_fn on_answer, void *context, struct jobs **ret_jobs);
 
