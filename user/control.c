@@ -12,7 +12,6 @@
 #include "json.h"
 #include "look.h"
 #include "node.h"
-#include "registry.h"
 #include "request.h"
 
 struct control {
